@@ -1,0 +1,53 @@
+//! Everything decided before the first connection. Pure: a dry run prints it.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use crate::event::RunId;
+use crate::host::Endpoint;
+use crate::remote::Exec;
+
+/// One run, decided.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Names the run.
+    pub run: RunId,
+    /// Whom to work, in the order they are started and shown.
+    pub hosts: Vec<Endpoint>,
+    /// What each of them executes.
+    pub exec: Exec,
+    /// How hard to go.
+    pub limits: Limits,
+}
+
+impl Plan {
+    /// Returns what the host at `index` executes: the command with `HOIST_HOST`, `HOIST_INDEX`
+    /// (from 0) and `HOIST_TOTAL` in its environment.
+    pub fn exec_for(&self, index: usize) -> Exec {
+        let mut exec = self.exec.clone();
+        let own: [(&str, OsString); 3] = [
+            ("HOIST_HOST", self.hosts[index].name.as_str().into()),
+            ("HOIST_INDEX", index.to_string().into()),
+            ("HOIST_TOTAL", self.hosts.len().to_string().into()),
+        ];
+        exec.env
+            .extend(own.map(|(name, value)| (name.to_owned(), value)));
+        exec
+    }
+}
+
+/// How hard to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most hosts worked at once, at least 1.
+    pub fan_out: usize,
+    /// Most handshakes in flight at once, at least 1.
+    pub handshakes: usize,
+    /// Longest lookup, connection, handshake and authentication together, from the moment the
+    /// host has its handshake slot.
+    pub connect_timeout: Duration,
+    /// Further attempts after a failure before the command was started.
+    pub retries: u32,
+    /// How long running commands may go on after a stop is asked for, before they are ended.
+    pub grace: Duration,
+}

@@ -1,0 +1,128 @@
+//! What is executed on a host and what comes back: command, pipes, exit status.
+//!
+//! The same for every transport. Everything is bytes: hoist never decides an encoding.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What hosts execute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// A program and its arguments, delivered byte for byte. Never empty, no NUL.
+    Argv(Vec<OsString>),
+    /// A line for the account's own shell.
+    Shell(OsString),
+}
+
+/// One command with everything around it.
+#[derive(Debug, Clone)]
+pub struct Exec {
+    /// What is executed.
+    pub command: Command,
+    /// Working directory; the account's home (or, locally, hoist's own) when `None`.
+    pub cwd: Option<PathBuf>,
+    /// Environment added to the account's own, in order; a later value wins.
+    pub env: Vec<(String, OsString)>,
+    /// What the command reads.
+    pub stdin: Stdin,
+    /// Most bytes kept of each pipe; more is read and dropped.
+    pub max_output: Option<u64>,
+    /// Longest the command may run.
+    pub timeout: Option<Duration>,
+}
+
+impl Exec {
+    /// Returns `command` with nothing around it: empty stdin, no limit.
+    pub fn new(command: Command) -> Self {
+        Self {
+            command,
+            cwd: None,
+            env: Vec::new(),
+            stdin: Stdin::Empty,
+            max_output: None,
+            timeout: None,
+        }
+    }
+}
+
+/// What a command reads. One source serves every host, each from its start.
+#[derive(Debug, Clone, Default)]
+pub enum Stdin {
+    /// End of file at once.
+    #[default]
+    Empty,
+    /// These bytes.
+    Bytes(Arc<[u8]>),
+    /// This file, read by position, so that hosts don't disturb each other.
+    File(Arc<File>),
+}
+
+/// One of a command's two outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pipe {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Pipe {
+    /// Both, in the order records show them.
+    pub const BOTH: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    /// Returns `stdout` or `stderr`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// How a remote command ended, as the host told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// It returned this code; SSH allows 32 bits (RFC 4254 §6.10).
+    Code(u32),
+    /// A signal ended it; the name has no `SIG` prefix.
+    Signal(String),
+}
+
+impl ExitStatus {
+    /// Whether the command returned 0.
+    pub fn is_success(&self) -> bool {
+        *self == Self::Code(0)
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit {code}"),
+            Self::Signal(name) => write!(f, "signal {name}"),
+        }
+    }
+}
+
+/// A signal hoist sends to end a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Asks it to end.
+    Term,
+    /// Ends it.
+    Kill,
+}
+
+impl Signal {
+    /// Returns the name as `kill -s` and RFC 4254 §6.9 take it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Term => "TERM",
+            Self::Kill => "KILL",
+        }
+    }
+}

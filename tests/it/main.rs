@@ -1,0 +1,3 @@
+//! End-to-end tests: the program against real files, real shells, real SSH servers.
+
+mod placeholder {}
