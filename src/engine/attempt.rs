@@ -1,0 +1,482 @@
+//! One host from the first attempt to its outcome, as sequential async code.
+//!
+//! Deadlines live here: one for connecting (from the moment the host has its handshake slot), one
+//! for the command. Both are instants on the monotonic clock, raced against the work, so that they
+//! hold whatever a transport does. Ending a command goes through the same few stages for a time-out
+//! and for a stop: TERM, some seconds, KILL, some seconds, give up.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::time::{Duration, Instant, SystemTime};
+
+use async_io::Timer;
+use async_lock::Semaphore;
+use futures_lite::future::{self, FutureExt};
+
+use super::report::{Outflow, Reporter};
+use super::workers::Shift;
+use crate::event::{EventKind, HostIndex};
+use crate::outcome::{Killed, Kind, Outcome, PipeTotal};
+use crate::remote::{Exec, ExitStatus, Signal};
+use crate::transport::{ConnectError, End, Phase, Process, Progress, Session, UnknownKey};
+
+/// How long a command has to end after TERM, and again after KILL.
+const END_TIME: Duration = Duration::from_secs(2);
+/// How long sending a signal may take.
+const SIGNAL_TIME: Duration = Duration::from_secs(2);
+/// How long taking leave of a host may take.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
+/// The first wait before another attempt; doubled each time.
+const BACKOFF: Duration = Duration::from_millis(500);
+/// The longest wait before another attempt.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// Chunks read from one host before its neighbours get a turn.
+const CHUNKS_PER_TURN: u32 = 16;
+
+/// Works one host to its outcome and reports it, or has it set aside.
+pub(super) async fn work(
+    shift: &Shift<'_>,
+    host: HostIndex,
+    handshakes: &Semaphore,
+    reporter: &Reporter,
+) {
+    let mut attempt = Attempt::new(shift, host, reporter);
+    let verdict = match attempt.connect(handshakes).await {
+        Ok(session) => attempt.execute(session).await,
+        Err(failure) => match (failure.unknown_key.clone(), reporter.may_ask) {
+            (Some(key), true) => return attempt.set_aside(key, failure),
+            _ => Verdict::failed(failure.kind, failure.message),
+        },
+    };
+    let outcome = attempt.outcome(verdict);
+    reporter.tell(EventKind::Finished {
+        host,
+        outcome: Box::new(outcome),
+    });
+}
+
+/// What is known of a host when its work is over.
+#[derive(Default)]
+struct Verdict {
+    kind: Option<Kind>,
+    message: String,
+    exit: Option<ExitStatus>,
+    killed: Option<Killed>,
+    is_held: bool,
+    stdout: PipeTotal,
+    stderr: PipeTotal,
+}
+
+impl Verdict {
+    fn failed(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind: Some(kind),
+            message: message.into(),
+            ..Self::default()
+        }
+    }
+}
+
+struct Attempt<'a> {
+    shift: &'a Shift<'a>,
+    host: HostIndex,
+    reporter: &'a Reporter,
+    began_at: SystemTime,
+    began: Instant,
+    count: u32,
+    connect_duration: Option<Duration>,
+    peer: Option<String>,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(shift: &'a Shift<'a>, host: HostIndex, reporter: &'a Reporter) -> Self {
+        Self {
+            shift,
+            host,
+            reporter,
+            began_at: SystemTime::now(),
+            began: Instant::now(),
+            count: 0,
+            connect_duration: None,
+            peer: None,
+        }
+    }
+
+    /// Connects, again where that may help and is allowed.
+    async fn connect(&mut self, handshakes: &Semaphore) -> Result<Box<dyn Session>, ConnectError> {
+        loop {
+            let failure = match self.connect_once(handshakes).await {
+                Ok(session) => return Ok(session),
+                Err(failure) => failure,
+            };
+            if !failure.is_transient || self.count > self.shift.plan.limits.retries {
+                return Err(failure);
+            }
+            let pause = async {
+                Timer::after(backoff(self.count)).await;
+                false
+            };
+            if self.stopped(pause).await {
+                return Err(failure);
+            }
+        }
+    }
+
+    async fn connect_once(
+        &mut self,
+        handshakes: &Semaphore,
+    ) -> Result<Box<dyn Session>, ConnectError> {
+        let _slot = {
+            let slot = async { Ok(handshakes.acquire().await) };
+            let stopped = async {
+                self.shift.cancel.stopped().await;
+                let message = "not started: the run was stopped";
+                Err(ConnectError::permanent(Kind::NotStarted, message))
+            };
+            stopped.or(slot).await?
+        };
+        self.count += 1;
+        if self.count == 1 {
+            self.began = Instant::now();
+            self.began_at = SystemTime::now();
+        }
+        self.reporter.tell(EventKind::Attempt {
+            host: self.host,
+            attempt: self.count,
+        });
+        let began = Instant::now();
+        let result = self.connect_in_time().await;
+        self.connect_duration = Some(began.elapsed());
+        let session = result?;
+        self.peer = session.peer();
+        let duration = began.elapsed();
+        self.reporter.tell(EventKind::Connected {
+            host: self.host,
+            duration,
+        });
+        Ok(session)
+    }
+
+    async fn connect_in_time(&self) -> Result<Box<dyn Session>, ConnectError> {
+        let limit = self.shift.plan.limits.connect_timeout;
+        let phase = Cell::new(Phase::Start);
+        let deadline = async {
+            Timer::after(limit).await;
+            Err(ConnectError::transient(
+                Kind::ConnectTimeout,
+                format!("no answer in {limit:?} while {}", phase.get().as_str()),
+            ))
+        };
+        let stopped = async {
+            self.shift.cancel.stopped().await;
+            Err(cancelled(&format!("while {}", phase.get().as_str())))
+        };
+        let endpoint = &self.shift.plan.hosts[self.host];
+        self.shift
+            .transport
+            .connect(endpoint, &phase)
+            .or(deadline)
+            .or(stopped)
+            .await
+    }
+
+    /// Runs the command on an open session and takes leave of the host.
+    async fn execute(&self, mut session: Box<dyn Session>) -> Verdict {
+        let exec = self.shift.plan.exec_for(self.host);
+        let deadline = exec
+            .timeout
+            .and_then(|limit| Instant::now().checked_add(limit));
+        let verdict = match self.spawn(&mut session, &exec, deadline).await {
+            Ok(process) => {
+                self.reporter.tell(EventKind::Started { host: self.host });
+                Execution::new(self, &exec, deadline).follow(process).await
+            }
+            Err(verdict) => verdict,
+        };
+        within(CLOSE_TIME, session.close()).await;
+        verdict
+    }
+
+    /// Starts the command; the host has as long to agree as it had to connect.
+    async fn spawn(
+        &self,
+        session: &mut Box<dyn Session>,
+        exec: &Exec,
+        deadline: Option<Instant>,
+    ) -> Result<Box<dyn Process>, Verdict> {
+        let limit = self.shift.plan.limits.connect_timeout;
+        let late = async {
+            let Some(at) = deadline.filter(|at| *at < Instant::now() + limit) else {
+                Timer::after(limit).await;
+                let message = format!("the host did not start the command in {limit:?}");
+                return Err(Verdict::failed(Kind::Channel, message));
+            };
+            Timer::at(at).await;
+            Err(Verdict::failed(
+                Kind::Timeout,
+                timed_out(exec, "before it was started"),
+            ))
+        };
+        let stopped = async {
+            self.shift.cancel.stopped().await;
+            Err(Verdict::failed(
+                Kind::Cancelled,
+                "cancelled while the command was being started",
+            ))
+        };
+        let spawn = async {
+            let refused =
+                |error: crate::transport::SpawnError| Verdict::failed(error.kind, error.message);
+            session.spawn(exec).await.map_err(refused)
+        };
+        spawn.or(late).or(stopped).await
+    }
+
+    /// Waits for `work` unless the run is to stop; returns whether it is.
+    async fn stopped(&self, work: impl Future<Output = bool>) -> bool {
+        let stopped = async {
+            self.shift.cancel.stopped().await;
+            true
+        };
+        stopped.or(work).await
+    }
+
+    fn set_aside(&self, key: UnknownKey, failure: ConnectError) {
+        let outcome = self.outcome(Verdict::failed(failure.kind, failure.message));
+        self.reporter.set_aside(self.host, key, outcome);
+    }
+
+    fn outcome(&self, verdict: Verdict) -> Outcome {
+        let endpoint = &self.shift.plan.hosts[self.host];
+        Outcome {
+            kind: verdict.kind,
+            exit: verdict.exit,
+            message: verdict.message,
+            address: self
+                .peer
+                .clone()
+                .unwrap_or_else(|| endpoint.address.to_string()),
+            user: endpoint.user.as_ref().map(ToString::to_string),
+            port: endpoint.user.is_some().then(|| endpoint.port.get()),
+            started_at: self.began_at,
+            duration: self.began.elapsed(),
+            connect_duration: self.connect_duration,
+            attempts: self.count,
+            stdout: verdict.stdout,
+            stderr: verdict.stderr,
+            is_stdout_held: verdict.is_held,
+            killed: verdict.killed,
+        }
+    }
+}
+
+/// How far a command is from being ended by hoist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It runs within its time.
+    Running,
+    /// The run is to stop; it may still end by itself.
+    Grace,
+    /// It was sent TERM.
+    Term,
+    /// It was sent KILL.
+    Kill,
+}
+
+/// What the wait for a command's next move was ended by.
+enum Wake {
+    Progress(Progress),
+    Alarm,
+    Stopped,
+    Killed,
+}
+
+/// One command, followed to its end.
+struct Execution<'a> {
+    attempt: &'a Attempt<'a>,
+    exec: &'a Exec,
+    deadline: Option<Instant>,
+    stage: Stage,
+    /// Set when hoist decides to end the command.
+    reason: Option<Kind>,
+    alarm: Timer,
+    outflow: Outflow<'a>,
+}
+
+impl<'a> Execution<'a> {
+    fn new(attempt: &'a Attempt<'a>, exec: &'a Exec, deadline: Option<Instant>) -> Self {
+        Self {
+            attempt,
+            exec,
+            deadline,
+            stage: Stage::Running,
+            reason: None,
+            alarm: deadline.map_or_else(Timer::never, Timer::at),
+            outflow: Outflow::new(attempt.reporter, attempt.host, exec.max_output),
+        }
+    }
+
+    async fn follow(mut self, mut process: Box<dyn Process>) -> Verdict {
+        let cancel = self.attempt.shift.cancel;
+        let mut stopped = pin!(cancel.stopped());
+        let mut killed = pin!(cancel.killed());
+        let mut buffer = Vec::new();
+        let mut turn = 0_u32;
+        loop {
+            let stage = self.stage;
+            let alarm = async {
+                (&mut self.alarm).await;
+                Wake::Alarm
+            };
+            let stop = async {
+                match stage {
+                    Stage::Running => stopped.as_mut().await,
+                    _ => future::pending().await,
+                }
+                Wake::Stopped
+            };
+            let kill = async {
+                match stage {
+                    Stage::Grace => killed.as_mut().await,
+                    _ => future::pending().await,
+                }
+                Wake::Killed
+            };
+            let next = async { Wake::Progress(process.next(&mut buffer).await) };
+            match alarm.or(stop).or(kill).or(next).await {
+                Wake::Progress(Progress::Output(pipe)) => {
+                    self.outflow.push(pipe, std::mem::take(&mut buffer)).await;
+                    turn += 1;
+                    if turn.is_multiple_of(CHUNKS_PER_TURN) {
+                        future::yield_now().await;
+                    }
+                }
+                Wake::Progress(Progress::Ended(end)) => return self.verdict(end),
+                Wake::Stopped => self.begin_grace(),
+                Wake::Alarm if self.stage == Stage::Kill => return self.give_up(),
+                Wake::Alarm | Wake::Killed => self.advance(&mut *process).await,
+            }
+        }
+    }
+
+    fn begin_grace(&mut self) {
+        self.stage = Stage::Grace;
+        let grace_end = Instant::now() + self.attempt.shift.plan.limits.grace;
+        self.alarm.set_at(
+            self.deadline
+                .map_or(grace_end, |deadline| deadline.min(grace_end)),
+        );
+    }
+
+    /// Goes one stage further towards the end of the command.
+    async fn advance(&mut self, process: &mut dyn Process) {
+        let is_late = self
+            .deadline
+            .is_some_and(|deadline| deadline <= Instant::now());
+        let signal = match self.stage {
+            Stage::Running | Stage::Grace => {
+                self.reason = Some(if is_late {
+                    Kind::Timeout
+                } else {
+                    Kind::Cancelled
+                });
+                self.stage = Stage::Term;
+                Signal::Term
+            }
+            Stage::Term | Stage::Kill => {
+                self.stage = Stage::Kill;
+                Signal::Kill
+            }
+        };
+        // Whether it arrived shows in whether the command ends.
+        let _ = within(SIGNAL_TIME, process.signal(signal)).await;
+        self.alarm.set_after(END_TIME);
+    }
+
+    fn give_up(self) -> Verdict {
+        let message = self.ended_by_hoist("its end was not confirmed; it may still run");
+        self.with_totals(Verdict {
+            kind: self.reason,
+            message,
+            killed: Some(Killed::Unconfirmed),
+            ..Verdict::default()
+        })
+    }
+
+    fn verdict(self, end: End) -> Verdict {
+        let mut verdict = match end {
+            End::Exited { status, is_held } => exited(status, is_held),
+            End::NotSpawned { message } => Verdict::failed(Kind::Spawn, message),
+            End::Lost { message } => Verdict::failed(Kind::Lost, message),
+        };
+        if let Some(reason) = self.reason {
+            let is_gone = verdict.exit.is_some() && !verdict.is_held;
+            verdict.killed = Some(if is_gone {
+                Killed::Confirmed
+            } else {
+                Killed::Unconfirmed
+            });
+            verdict.kind = Some(reason);
+            verdict.message = match &verdict.exit {
+                Some(status) if is_gone => self.ended_by_hoist(&format!("ended: {status}")),
+                _ => self.ended_by_hoist("its end was not confirmed; it may still run"),
+            };
+        }
+        self.with_totals(verdict)
+    }
+
+    fn ended_by_hoist(&self, how: &str) -> String {
+        match self.reason {
+            Some(Kind::Timeout) => timed_out(self.exec, how),
+            _ => format!("cancelled; {how}"),
+        }
+    }
+
+    fn with_totals(&self, verdict: Verdict) -> Verdict {
+        Verdict {
+            stdout: self.outflow.stdout,
+            stderr: self.outflow.stderr,
+            ..verdict
+        }
+    }
+}
+
+fn exited(status: ExitStatus, is_held: bool) -> Verdict {
+    let (kind, message) = match &status {
+        ExitStatus::Code(0) => (None, String::new()),
+        ExitStatus::Code(code) => (Some(Kind::Exit), format!("exit status {code}")),
+        ExitStatus::Signal(name) => (Some(Kind::Signal), format!("killed by signal {name}")),
+    };
+    Verdict {
+        kind,
+        message,
+        exit: Some(status),
+        is_held,
+        ..Verdict::default()
+    }
+}
+
+fn timed_out(exec: &Exec, how: &str) -> String {
+    let limit = exec.timeout.unwrap_or_default();
+    format!("ran longer than {limit:?}; {how}")
+}
+
+fn cancelled(when: &str) -> ConnectError {
+    ConnectError::permanent(Kind::Cancelled, format!("cancelled {when}"))
+}
+
+/// Returns a random wait of up to twice as long as before the previous attempt (full jitter).
+fn backoff(attempts: u32) -> Duration {
+    let doubled = BACKOFF.saturating_mul(1_u32.checked_shl(attempts - 1).unwrap_or(u32::MAX));
+    doubled.min(MAX_BACKOFF).mul_f64(fastrand::f64())
+}
+
+/// Waits for `work` at most this long.
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let late = async {
+        Timer::after(limit).await;
+        None
+    };
+    async { Some(work.await) }.or(late).await
+}

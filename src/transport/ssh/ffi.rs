@@ -1,0 +1,290 @@
+//! The only `unsafe` code: the libssh2 calls that the `ssh2` crate doesn't bind.
+//!
+//! A [`RawChannel`] exists because the exit status has to be told from "none was sent" and signals
+//! have to be sent; [`userauth_publickey`] because keys are parsed once and signed with outside
+//! libssh2. All calls are non-blocking and return libssh2's own error codes. Everything here runs
+//! on the one worker that owns the session; `ssh2::Session::raw` holds the session's lock during
+//! each call.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ptr::{self, NonNull};
+
+use libssh2_sys as raw;
+
+/// "Would block": wait for the socket and call again with the same arguments.
+pub(super) const EAGAIN: i32 = raw::LIBSSH2_ERROR_EAGAIN;
+
+type SignCallback = extern "C" fn(
+    *mut raw::LIBSSH2_SESSION,
+    *mut *mut u8,
+    *mut usize,
+    *const u8,
+    usize,
+    *mut *mut c_void,
+) -> c_int;
+
+// In the static archive that libssh2-sys builds, but not in its bindings (libssh2.h).
+unsafe extern "C" {
+    fn libssh2_channel_has_exit_status(channel: *mut raw::LIBSSH2_CHANNEL) -> c_int;
+    fn libssh2_channel_signal_ex(
+        channel: *mut raw::LIBSSH2_CHANNEL,
+        name: *const c_char,
+        name_len: usize,
+    ) -> c_int;
+    fn libssh2_userauth_publickey(
+        session: *mut raw::LIBSSH2_SESSION,
+        user: *const c_char,
+        public_key: *const u8,
+        public_key_len: usize,
+        sign: SignCallback,
+        state: *mut *mut c_void,
+    ) -> c_int;
+}
+
+/// Returns libssh2's version: `1.11.2_DEV`.
+pub(super) fn libssh2_version() -> String {
+    // SAFETY: takes a minimum version; 0 always returns a static NUL-terminated string.
+    let version = unsafe { CStr::from_ptr(raw::libssh2_version(0)) };
+    version.to_string_lossy().into_owned()
+}
+
+/// One channel of a session, without a destructor's surprises: dropping it frees libssh2's memory
+/// without waiting. Shut the socket down first unless the channel is closed, or libssh2 leaks.
+pub(super) struct RawChannel {
+    session: ssh2::Session,
+    channel: NonNull<raw::LIBSSH2_CHANNEL>,
+}
+
+impl RawChannel {
+    /// Opens a session channel with a receive window of `window` bytes (RFC 4254 §6.1).
+    pub(super) fn open(session: &ssh2::Session, window: u32) -> Result<Self, i32> {
+        const KIND: &[u8] = b"session";
+        const PACKET_BYTES: c_uint = 32 * 1024;
+        let mut locked = session.raw();
+        // SAFETY: the session is live while locked; KIND outlives the call, which copies it.
+        let channel = unsafe {
+            raw::libssh2_channel_open_ex(
+                &raw mut *locked,
+                KIND.as_ptr().cast(),
+                c_uint::try_from(KIND.len()).expect("7 fits"),
+                window,
+                PACKET_BYTES,
+                ptr::null(),
+                0,
+            )
+        };
+        match NonNull::new(channel) {
+            Some(channel) => Ok(Self { session: session.clone(), channel }),
+            // SAFETY: as above; reads a field.
+            None => Err(unsafe { raw::libssh2_session_last_errno(&raw mut *locked) }),
+        }
+    }
+
+    /// Asks the host to run `line` (RFC 4254 §6.5). Call again with the same line on `EAGAIN`.
+    pub(super) fn exec(&self, line: &[u8]) -> Result<(), i32> {
+        const REQUEST: &[u8] = b"exec";
+        let _locked = self.session.raw();
+        // SAFETY: both texts outlive the call, their lengths are theirs; libssh2 copies them.
+        status(unsafe {
+            raw::libssh2_channel_process_startup(
+                self.channel.as_ptr(),
+                REQUEST.as_ptr().cast(),
+                c_uint::try_from(REQUEST.len()).expect("4 fits"),
+                line.as_ptr().cast(),
+                c_uint::try_from(line.len()).expect("a command line is at most 128 KiB"),
+            )
+        })
+    }
+
+    /// Reads from stdout (0) or stderr (1). `Ok(0)` is the end of both.
+    pub(super) fn read(&self, stream: i32, buffer: &mut [u8]) -> Result<usize, i32> {
+        let _locked = self.session.raw();
+        // SAFETY: libssh2 writes at most `buffer.len()` bytes into the buffer.
+        let count = unsafe {
+            raw::libssh2_channel_read_ex(
+                self.channel.as_ptr(),
+                stream,
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+            )
+        };
+        length(count)
+    }
+
+    /// Writes to the command's stdin. Call again with the same bytes on `EAGAIN`.
+    pub(super) fn write(&self, bytes: &[u8]) -> Result<usize, i32> {
+        let _locked = self.session.raw();
+        // SAFETY: libssh2 reads at most `bytes.len()` bytes and keeps no pointer but for
+        // comparing it with the one of the next call.
+        let count = unsafe {
+            raw::libssh2_channel_write_ex(
+                self.channel.as_ptr(),
+                0,
+                bytes.as_ptr().cast(),
+                bytes.len(),
+            )
+        };
+        length(count)
+    }
+
+    /// Tells the host that stdin is over.
+    pub(super) fn send_eof(&self) -> Result<(), i32> {
+        let _locked = self.session.raw();
+        // SAFETY: the channel is live until drop.
+        status(unsafe { raw::libssh2_channel_send_eof(self.channel.as_ptr()) })
+    }
+
+    /// Sends CLOSE and waits for the host's.
+    pub(super) fn close(&self) -> Result<(), i32> {
+        let _locked = self.session.raw();
+        // SAFETY: the channel is live until drop.
+        status(unsafe { raw::libssh2_channel_close(self.channel.as_ptr()) })
+    }
+
+    /// Whether the host sent the end of both pipes and all of it was read.
+    pub(super) fn is_eof(&self) -> bool {
+        let _locked = self.session.raw();
+        // SAFETY: the channel is live until drop; this looks at the queue and a flag.
+        unsafe { raw::libssh2_channel_eof(self.channel.as_ptr()) == 1 }
+    }
+
+    /// Returns the exit status if the host sent one (RFC 4254 §6.10).
+    pub(super) fn exit_status(&self) -> Option<u32> {
+        let _locked = self.session.raw();
+        // SAFETY: the channel is live until drop; both read a field.
+        let (is_known, code) = unsafe {
+            (
+                libssh2_channel_has_exit_status(self.channel.as_ptr()) == 1,
+                raw::libssh2_channel_get_exit_status(self.channel.as_ptr()),
+            )
+        };
+        is_known.then_some(code.cast_unsigned())
+    }
+
+    /// Returns the name of the signal that ended the command, if the host sent one.
+    pub(super) fn exit_signal(&self) -> Option<String> {
+        let _locked = self.session.raw();
+        let mut name: *mut c_char = ptr::null_mut();
+        let mut length = 0_usize;
+        // SAFETY: the two out-pointers are valid, the others may be null (libssh2.h).
+        let code = unsafe {
+            raw::libssh2_channel_get_exit_signal(
+                self.channel.as_ptr(),
+                &raw mut name,
+                &raw mut length,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        if code != 0 || name.is_null() {
+            return None;
+        }
+        // SAFETY: on success libssh2 hands over `length` bytes that it allocated with malloc, as
+        // the session was made without an allocator of its own.
+        unsafe {
+            let text = std::slice::from_raw_parts(name.cast::<u8>(), length);
+            let text = String::from_utf8_lossy(text).into_owned();
+            libc::free(name.cast());
+            Some(text)
+        }
+    }
+
+    /// Asks the host to signal the command (RFC 4254 §6.9); there is no answer to it.
+    pub(super) fn signal(&self, name: &str) -> Result<(), i32> {
+        let _locked = self.session.raw();
+        // SAFETY: the name outlives the call, which copies it.
+        status(unsafe {
+            libssh2_channel_signal_ex(self.channel.as_ptr(), name.as_ptr().cast(), name.len())
+        })
+    }
+}
+
+impl Drop for RawChannel {
+    fn drop(&mut self) {
+        let _locked = self.session.raw();
+        // SAFETY: freed once, here; the session, which frees what is left, outlives the channel
+        // because the channel holds a clone of it. EAGAIN leaves it to the session's end.
+        unsafe { raw::libssh2_channel_free(self.channel.as_ptr()) };
+    }
+}
+
+/// Signs `data` while libssh2 waits: returns the raw signature, or why there is none yet.
+pub(super) trait Sign {
+    /// Called by libssh2 with what the server wants signed (RFC 4252 §7).
+    fn sign(&mut self, data: &[u8]) -> Result<Vec<u8>, SignPause>;
+}
+
+/// Why [`Sign::sign`] has no signature.
+pub(super) enum SignPause {
+    /// It is being made elsewhere: the call returns `EAGAIN` and is made again.
+    Later,
+    /// There will be none.
+    Failed,
+}
+
+/// Offers a public key and has `sign` prove it. Call again on `EAGAIN`.
+pub(super) fn userauth_publickey(
+    session: &ssh2::Session,
+    user: &CStr,
+    public_key: &[u8],
+    sign: &mut &mut dyn Sign,
+) -> Result<(), i32> {
+    let state: *mut &mut dyn Sign = sign;
+    let mut state: *mut c_void = state.cast();
+    let mut locked = session.raw();
+    // SAFETY: user and key outlive the call; `state` points to `sign` for the length of the call,
+    // and libssh2 uses it only to hand it to `sign_callback` during the call.
+    status(unsafe {
+        libssh2_userauth_publickey(
+            &raw mut *locked,
+            user.as_ptr(),
+            public_key.as_ptr(),
+            public_key.len(),
+            sign_callback,
+            &raw mut state,
+        )
+    })
+}
+
+extern "C" fn sign_callback(
+    _session: *mut raw::LIBSSH2_SESSION,
+    signature: *mut *mut u8,
+    signature_len: *mut usize,
+    data: *const u8,
+    data_len: usize,
+    state: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: `state` is what `userauth_publickey` passed: a pointer to a pointer to a
+    // `&mut dyn Sign` that lives on its stack, used by nobody else during the call.
+    let sign: &mut &mut dyn Sign = unsafe { &mut *(*state).cast() };
+    // SAFETY: libssh2 passes a buffer of `data_len` bytes that lives during the call.
+    let data = unsafe { std::slice::from_raw_parts(data, data_len) };
+    let signed = match sign.sign(data) {
+        Ok(signed) => signed,
+        Err(SignPause::Later) => return EAGAIN,
+        Err(SignPause::Failed) => return raw::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED,
+    };
+    // SAFETY: libssh2 frees the signature with free(), so it is allocated with malloc(); the copy
+    // stays within both buffers, and the out-pointers are libssh2's own variables.
+    unsafe {
+        let copy: *mut u8 = libc::malloc(signed.len().max(1)).cast();
+        if copy.is_null() {
+            return raw::LIBSSH2_ERROR_ALLOC;
+        }
+        ptr::copy_nonoverlapping(signed.as_ptr(), copy, signed.len());
+        *signature = copy;
+        *signature_len = signed.len();
+    }
+    0
+}
+
+fn status(code: c_int) -> Result<(), i32> {
+    if code < 0 { Err(code) } else { Ok(()) }
+}
+
+fn length(count: isize) -> Result<usize, i32> {
+    usize::try_from(count).map_err(|_| i32::try_from(count).unwrap_or(raw::LIBSSH2_ERROR_PROTO))
+}
