@@ -1,5 +1,6 @@
 //! To be written.
 
+pub mod identity;
 pub mod known_hosts;
 pub mod secret;
 mod wire;
