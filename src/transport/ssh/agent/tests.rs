@@ -179,31 +179,37 @@ fn no_agent_is_an_error() {
 }
 
 /// Runs `client` against an agent that answers each request with the next of `answers`, one
-/// connection after the other; `None` is no answer at all, and the connection stays open.
+/// connection after the other, and then hangs up. `None` is no answer at all: the connection
+/// stays open until the client is done.
 fn lied_to<T>(answers: &[&[Option<&[u8]>]], client: impl AsyncFnOnce(Agent) -> T) -> T {
     let keys = Keys::new();
     let listener = UnixListener::bind(keys.path("socket")).unwrap();
     thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut open = Vec::new();
-            for connection in answers {
-                let (mut stream, _) = listener.accept().unwrap();
-                for answer in *connection {
-                    let mut length = [0; 4];
-                    stream.read_exact(&mut length).unwrap();
-                    let mut request = vec![0; u32::from_be_bytes(length) as usize];
-                    stream.read_exact(&mut request).unwrap();
-                    if let Some(answer) = answer {
-                        stream.write_all(answer).unwrap();
-                    }
-                }
-                if connection.last().is_some_and(Option::is_none) {
-                    open.push(stream);
-                }
-            }
+        let server = scope.spawn(|| {
+            let serve = |connection| serve(&listener, connection);
+            answers.iter().filter_map(serve).collect::<Vec<_>>()
         });
-        block_on(async { client(Agent::connect(&keys.path("socket")).await.unwrap()).await })
+        let path = keys.path("socket");
+        let told = block_on(async { client(Agent::connect(&path).await.unwrap()).await });
+        drop(server.join().unwrap());
+        told
     })
+}
+
+/// Serves one connection, and returns it if it is to stay open.
+fn serve(listener: &UnixListener, answers: &&[Option<&[u8]>]) -> Option<UnixStream> {
+    let (mut stream, _) = listener.accept().unwrap();
+    for answer in *answers {
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).unwrap();
+        let mut request = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut request).unwrap();
+        match answer {
+            Some(answer) => stream.write_all(answer).unwrap(),
+            None => return Some(stream),
+        }
+    }
+    None
 }
 
 fn message(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
