@@ -127,7 +127,7 @@ mod tests {
     use std::collections::HashSet;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::process::Command;
+    use std::process::{Command, Stdio};
     use std::sync::Barrier;
     use std::thread;
 
@@ -262,6 +262,7 @@ mod tests {
                 Command::new(std::env::current_exe().unwrap())
                     .args([own_name, "--exact"])
                     .env(SHARED_FILE, &path)
+                    .stdout(Stdio::null())
                     .spawn()
                     .unwrap()
             })
