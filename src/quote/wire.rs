@@ -1,0 +1,107 @@
+//! A POSIX script as one line of text that every login shell reads alike.
+//!
+//! Single quotes mean the same everywhere only for text without `!` (csh history), `\` and `'`
+//! (fish escapes them), and line breaks (csh). So the script travels with everything but plain
+//! characters written as `\0ooo`, three octal digits after the 0, for the host's `printf %b`.
+
+use super::QuoteError;
+
+/// The longest command line, in bytes: Linux takes at most 128 KiB as one argument, the ending
+/// NUL included (`MAX_ARG_STRLEN`, execve(2)), and the login shell gets the line as one.
+pub const MAX_COMMAND_LINE: usize = 128 * 1024 - 1;
+
+/// Decodes and runs the script given as `$1`; nothing runs where `printf` is missing.
+pub(super) const DECODE: &str = r#"hoist_s=$(printf %b "$1") && eval "$hoist_s""#;
+
+/// Returns the line that makes the host's `sh` run `script`, as the same process.
+pub(super) fn line(script: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(script.len() * 3 + 128);
+    line.extend_from_slice(b"exec sh -c '");
+    line.extend_from_slice(DECODE.as_bytes());
+    line.extend_from_slice(b"' sh '");
+    encode(script, &mut line);
+    line.push(b'\'');
+    line
+}
+
+/// Returns `line` unless it is longer than [`MAX_COMMAND_LINE`].
+pub(super) fn fitting(line: Vec<u8>) -> Result<Vec<u8>, QuoteError> {
+    if line.len() > MAX_COMMAND_LINE {
+        return Err(QuoteError::TooLong {
+            length: line.len(),
+            limit: MAX_COMMAND_LINE,
+        });
+    }
+    Ok(line)
+}
+
+fn encode(script: &[u8], line: &mut Vec<u8>) {
+    for &byte in script {
+        if byte.is_ascii_alphanumeric() || b" _./:=@%+,-".contains(&byte) {
+            line.push(byte);
+        } else {
+            let digit = |shift: u8| b'0' + ((byte >> shift) & 7);
+            line.extend_from_slice(&[b'\\', b'0', digit(6), digit(3), digit(0)]);
+        }
+    }
+}
+
+/// Appends `word` to a script so that a POSIX shell reads it as exactly that one word.
+pub(super) fn push_word(word: &[u8], script: &mut Vec<u8>) {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"_./:@%+,-".contains(b);
+    if !word.is_empty() && word.iter().all(is_plain) {
+        script.extend_from_slice(word);
+        return;
+    }
+    script.push(b'\'');
+    for &byte in word {
+        match byte {
+            b'\'' => script.extend_from_slice(br"'\''"),
+            byte => script.push(byte),
+        }
+    }
+    script.push(b'\'');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fixed_text_holds_nothing_that_a_login_shell_acts_on() {
+        assert!(!DECODE.contains(['!', '\\', '\'', '\n']));
+    }
+
+    #[test]
+    fn everything_but_plain_characters_is_three_octal_digits() {
+        let mut line = Vec::new();
+        encode(b"a 1_./:=@%+,-\n'!\\$\xff\x017", &mut line);
+        assert_eq!(
+            String::from_utf8(line).unwrap(),
+            r"a 1_./:=@%+,-\0012\0047\0041\0134\0044\0377\00017"
+        );
+    }
+
+    #[test]
+    fn a_longer_line_than_an_argument_may_be_is_refused() {
+        let overhead = line(b"").len();
+        let fits = vec![b'a'; MAX_COMMAND_LINE - overhead];
+        assert_eq!(fitting(line(&fits)).unwrap().len(), MAX_COMMAND_LINE);
+        let over = [&fits[..], b"a"].concat();
+        insta::assert_snapshot!(fitting(line(&over)).unwrap_err(), @"the command is 131072 bytes long once it is quoted, and at most 131071 can be sent; send long data through --stdin");
+    }
+
+    #[test]
+    fn words_are_quoted_only_where_they_must_be() {
+        let word = |word: &str| {
+            let mut script = Vec::new();
+            push_word(word.as_bytes(), &mut script);
+            String::from_utf8(script).unwrap()
+        };
+        assert_eq!(word("/usr/bin/env"), "/usr/bin/env");
+        assert_eq!(word(""), "''");
+        assert_eq!(word("a b"), "'a b'");
+        assert_eq!(word("=a"), "'=a'");
+        assert_eq!(word("it's"), r"'it'\''s'");
+    }
+}
