@@ -14,6 +14,7 @@ use async_io::Timer;
 use async_lock::Semaphore;
 use futures_lite::future::{self, FutureExt};
 
+use super::pace;
 use super::report::{Outflow, Reporter};
 use super::workers::Shift;
 use crate::event::{EventKind, HostIndex};
@@ -45,7 +46,7 @@ pub(super) async fn work(
     let verdict = match attempt.connect(handshakes).await {
         Ok(session) => attempt.execute(session).await,
         Err(failure) => match (failure.unknown_key.clone(), reporter.may_ask) {
-            (Some(key), true) => return attempt.set_aside(key, failure),
+            (Some(key), true) => return attempt.set_aside(*key, failure),
             _ => Verdict::failed(failure.kind, failure.message),
         },
     };
@@ -123,34 +124,42 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// Makes one attempt: dials, again and slower while a busy host hangs up before login and
+    /// there is time. Waiting for a turn takes none of that time.
     async fn connect_once(
         &mut self,
         handshakes: &Semaphore,
     ) -> Result<Box<dyn Session>, ConnectError> {
-        let _slot = {
-            let slot = async { Ok(handshakes.acquire().await) };
-            let stopped = async {
-                self.shift.cancel.stopped().await;
-                let message = "not started: the run was stopped";
-                Err(ConnectError::permanent(Kind::NotStarted, message))
+        let mut left = self.shift.plan.limits.connect_timeout;
+        for drops in 0.. {
+            let (result, spent) = self.dial(handshakes, left, drops == 0).await?;
+            let failure = match result {
+                Err(failure) if failure.is_busy => failure,
+                result => return self.connected(result, spent),
             };
-            stopped.or(slot).await?
-        };
-        self.count += 1;
-        if self.count == 1 {
-            self.began = Instant::now();
-            self.began_at = SystemTime::now();
+            let endpoint = &self.shift.plan.hosts[self.host];
+            self.shift.pace.slow_down(endpoint);
+            let wait = pace::wait(drops);
+            left = left.saturating_sub(spent + wait);
+            let pause = async {
+                Timer::after(wait).await;
+                false
+            };
+            if left.is_zero() || self.stopped(pause).await {
+                return Err(failure);
+            }
         }
-        self.reporter.tell(EventKind::Attempt {
-            host: self.host,
-            attempt: self.count,
-        });
-        let began = Instant::now();
-        let result = self.connect_in_time().await;
-        self.connect_duration = Some(began.elapsed());
+        unreachable!("the time to connect is used up before the numbers are");
+    }
+
+    fn connected(
+        &mut self,
+        result: Result<Box<dyn Session>, ConnectError>,
+        duration: Duration,
+    ) -> Result<Box<dyn Session>, ConnectError> {
+        self.connect_duration = Some(duration);
         let session = result?;
         self.peer = session.peer();
-        let duration = began.elapsed();
         self.reporter.tell(EventKind::Connected {
             host: self.host,
             duration,
@@ -158,14 +167,60 @@ impl<'a> Attempt<'a> {
         Ok(session)
     }
 
-    async fn connect_in_time(&self) -> Result<Box<dyn Session>, ConnectError> {
-        let limit = self.shift.plan.limits.connect_timeout;
+    /// Waits for a turn, then connects within `limit`; returns how long that took. `Err` when the
+    /// run is stopped before the turn came.
+    async fn dial(
+        &mut self,
+        handshakes: &Semaphore,
+        limit: Duration,
+        is_first: bool,
+    ) -> Result<(Result<Box<dyn Session>, ConnectError>, Duration), ConnectError> {
+        let endpoint = &self.shift.plan.hosts[self.host];
+        let turn = async {
+            let place = self.shift.pace.place(endpoint).await;
+            Ok((place, handshakes.acquire().await))
+        };
+        let stopped = async {
+            self.shift.cancel.stopped().await;
+            Err(cancelled("before it was connected"))
+        };
+        let is_untried = self.count == 0;
+        let (place, _slot) = stopped.or(turn).await.map_err(|failure| {
+            if is_untried {
+                ConnectError {
+                    kind: Kind::NotStarted,
+                    ..failure
+                }
+            } else {
+                failure
+            }
+        })?;
+        let began = Instant::now();
+        if is_first {
+            self.count += 1;
+            if self.count == 1 {
+                (self.began, self.began_at) = (began, SystemTime::now());
+            }
+            self.reporter.tell(EventKind::Attempt {
+                host: self.host,
+                attempt: self.count,
+            });
+        }
+        let result = self.connect_within(limit).await;
+        if result.is_ok() {
+            place.went_well();
+        }
+        Ok((result, began.elapsed()))
+    }
+
+    async fn connect_within(&self, limit: Duration) -> Result<Box<dyn Session>, ConnectError> {
         let phase = Cell::new(Phase::Start);
         let deadline = async {
             Timer::after(limit).await;
+            let whole = self.shift.plan.limits.connect_timeout;
             Err(ConnectError::transient(
                 Kind::ConnectTimeout,
-                format!("no answer in {limit:?} while {}", phase.get().as_str()),
+                format!("no answer in {whole:?} while {}", phase.get().as_str()),
             ))
         };
         let stopped = async {

@@ -28,6 +28,7 @@ use crate::transport::{Transport, UnknownKey};
 
 mod attempt;
 mod cancel;
+mod pace;
 mod report;
 mod workers;
 

@@ -198,6 +198,25 @@ fn retries_are_for_connections_only() {
 }
 
 #[test]
+fn a_busy_host_is_dialled_again_without_using_up_retries() {
+    let mut plan = plan(&["busy", "broken"]);
+    plan.limits.connect_timeout = Duration::from_secs(1);
+    let fake = Fake::new()
+        .host("busy", Script::new().drops(2))
+        .host("broken", Script::new().drops(u32::MAX));
+    let (_, log) = work(&plan, &fake);
+    assert_eq!(log.kinds(), [None, Some(Kind::Handshake)]);
+    let attempts: Vec<u32> = log
+        .outcomes()
+        .iter()
+        .map(|(_, outcome)| outcome.attempts)
+        .collect();
+    assert_eq!(attempts, [1, 1]);
+    assert_eq!(fake.refusals("busy"), 2);
+    assert!(fake.refusals("broken") > 2);
+}
+
+#[test]
 fn a_silent_host_is_given_up_and_the_phase_is_named() {
     let mut plan = plan(&["silent", "good"]);
     plan.limits.connect_timeout = Duration::from_millis(50);

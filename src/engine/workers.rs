@@ -14,6 +14,7 @@ use async_lock::Semaphore;
 use futures_lite::future::{self, FutureExt};
 
 use super::attempt;
+use super::pace::Pace;
 use super::report::{self, Reporter};
 use super::{Cancel, Queue};
 use crate::event::{EventKind, HostIndex};
@@ -40,6 +41,7 @@ pub(super) struct Shift<'a> {
     pub(super) plan: &'a Plan,
     pub(super) transport: &'a dyn Transport,
     pub(super) cancel: &'a Cancel,
+    pub(super) pace: Pace,
     queue: Queue,
     next: AtomicUsize,
     workers: usize,
@@ -57,6 +59,7 @@ impl<'a> Shift<'a> {
             plan,
             transport,
             cancel,
+            pace: Pace::default(),
             queue: hosts.into(),
             next: AtomicUsize::new(0),
             workers,

@@ -69,6 +69,7 @@ enum Act {
 #[derive(Debug, Clone, Default)]
 pub struct Script {
     refusals: u32,
+    drops: u32,
     is_silent: bool,
     unknown_key: bool,
     ignores_term: bool,
@@ -85,6 +86,13 @@ impl Script {
     #[must_use]
     pub fn refuses(mut self, times: u32) -> Self {
         self.refusals = times;
+        self
+    }
+
+    /// Drops so many connections before login first, as a busy server does.
+    #[must_use]
+    pub fn drops(mut self, times: u32) -> Self {
+        self.drops = times;
         self
     }
 
@@ -194,9 +202,25 @@ impl Fake {
         self.seen.most_open.load(Ordering::SeqCst)
     }
 
-    /// Returns how often a host refused.
+    /// Returns how often a host refused or dropped a connection.
     pub fn refusals(&self, name: &str) -> u32 {
         locked(&self.seen.refused).get(name).copied().unwrap_or(0)
+    }
+}
+
+impl Fake {
+    fn turn_away(&self, name: &str, script: &Script) -> Option<ConnectError> {
+        let mut refused = locked(&self.seen.refused);
+        let count = refused.entry(name.to_owned()).or_default();
+        if *count >= script.refusals.saturating_add(script.drops) {
+            return None;
+        }
+        *count += 1;
+        Some(if *count <= script.refusals {
+            ConnectError::transient(Kind::Refused, "connection refused")
+        } else {
+            ConnectError::busy(Kind::Handshake, "the host hung up")
+        })
     }
 }
 
@@ -217,20 +241,17 @@ impl Transport for Fake {
             if script.is_silent {
                 future::pending::<()>().await;
             }
-            if self.refusals(name) < script.refusals {
-                *locked(&self.seen.refused)
-                    .entry(name.to_owned())
-                    .or_default() += 1;
-                return Err(ConnectError::transient(Kind::Refused, "connection refused"));
+            if let Some(failure) = self.turn_away(name, &script) {
+                return Err(failure);
             }
             if script.unknown_key && !locked(&self.seen.trusted).contains(&name.to_owned()) {
                 return Err(ConnectError {
-                    unknown_key: Some(UnknownKey {
+                    unknown_key: Some(Box::new(UnknownKey {
                         host: name.to_owned(),
                         algorithm: "ssh-ed25519".to_owned(),
                         fingerprint: "SHA256:fake".to_owned(),
                         blob: Vec::new(),
-                    }),
+                    })),
                     ..ConnectError::permanent(Kind::HostKeyUnknown, "the host's key is not known")
                 });
             }

@@ -147,8 +147,11 @@ pub struct ConnectError {
     pub message: String,
     /// Whether another attempt could end differently.
     pub is_transient: bool,
+    /// Whether the host dropped the connection before login, as busy servers do: the engine dials
+    /// again, slower, as long as there is time to connect.
+    pub is_busy: bool,
     /// The key that nobody has vouched for, if that was the reason and a person may be asked.
-    pub unknown_key: Option<UnknownKey>,
+    pub unknown_key: Option<Box<UnknownKey>>,
 }
 
 impl ConnectError {
@@ -158,6 +161,7 @@ impl ConnectError {
             kind,
             message: message.into(),
             is_transient: false,
+            is_busy: false,
             unknown_key: None,
         }
     }
@@ -167,6 +171,14 @@ impl ConnectError {
         Self {
             is_transient: true,
             ..Self::permanent(kind, message)
+        }
+    }
+
+    /// Returns an error of a server that hung up before login.
+    pub fn busy(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            is_busy: true,
+            ..Self::transient(kind, message)
         }
     }
 }
@@ -184,7 +196,7 @@ pub struct SpawnError {
 /// A host key that nobody has vouched for yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownKey {
-    /// As known_hosts names the host: `web1`, `[web1]:2222`.
+    /// As `known_hosts` names the host: `web1`, `[web1]:2222`.
     pub host: String,
     /// Key type: `ssh-ed25519`.
     pub algorithm: String,
