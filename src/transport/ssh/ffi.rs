@@ -8,7 +8,9 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
+use std::time::Duration;
 
 use libssh2_sys as raw;
 
@@ -26,6 +28,7 @@ type SignCallback = extern "C" fn(
 
 // In the static archive that libssh2-sys builds, but not in its bindings (libssh2.h).
 unsafe extern "C" {
+    fn libssh2_version(required: c_int) -> *const c_char;
     fn libssh2_channel_has_exit_status(channel: *mut raw::LIBSSH2_CHANNEL) -> c_int;
     fn libssh2_channel_signal_ex(
         channel: *mut raw::LIBSSH2_CHANNEL,
@@ -42,10 +45,37 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
+/// Returns how long ago the peer last sent data, where the system tells.
+pub(super) fn silence(socket: BorrowedFd<'_>) -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    {
+        let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
+        // SAFETY: the structure is plain numbers, for which all zeros is a value; the kernel writes
+        // at most `length` bytes of it. On a socket that is not TCP the call fails.
+        let (code, info) = unsafe {
+            let mut info: libc::tcp_info = std::mem::zeroed();
+            let code = libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                (&raw mut info).cast(),
+                &raw mut length,
+            );
+            (code, info)
+        };
+        (code == 0).then(|| Duration::from_millis(info.tcpi_last_data_recv.into()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = socket;
+        None
+    }
+}
+
 /// Returns libssh2's version: `1.11.2_DEV`.
-pub(super) fn libssh2_version() -> String {
+pub(super) fn linked_version() -> String {
     // SAFETY: takes a minimum version; 0 always returns a static NUL-terminated string.
-    let version = unsafe { CStr::from_ptr(raw::libssh2_version(0)) };
+    let version = unsafe { CStr::from_ptr(libssh2_version(0)) };
     version.to_string_lossy().into_owned()
 }
 
@@ -75,7 +105,10 @@ impl RawChannel {
             )
         };
         match NonNull::new(channel) {
-            Some(channel) => Ok(Self { session: session.clone(), channel }),
+            Some(channel) => Ok(Self {
+                session: session.clone(),
+                channel,
+            }),
             // SAFETY: as above; reads a field.
             None => Err(unsafe { raw::libssh2_session_last_errno(&raw mut *locked) }),
         }
@@ -135,11 +168,11 @@ impl RawChannel {
         status(unsafe { raw::libssh2_channel_send_eof(self.channel.as_ptr()) })
     }
 
-    /// Sends CLOSE and waits for the host's.
-    pub(super) fn close(&self) -> Result<(), i32> {
+    /// Waits for the host's CLOSE without sending one; an error before [`RawChannel::is_eof`].
+    pub(super) fn wait_closed(&self) -> Result<(), i32> {
         let _locked = self.session.raw();
         // SAFETY: the channel is live until drop.
-        status(unsafe { raw::libssh2_channel_close(self.channel.as_ptr()) })
+        status(unsafe { raw::libssh2_channel_wait_closed(self.channel.as_ptr()) })
     }
 
     /// Whether the host sent the end of both pipes and all of it was read.
@@ -226,30 +259,29 @@ pub(super) enum SignPause {
 }
 
 /// Offers a public key and has `sign` prove it. Call again on `EAGAIN`.
-pub(super) fn userauth_publickey(
+pub(super) fn userauth_publickey<S: Sign>(
     session: &ssh2::Session,
     user: &CStr,
     public_key: &[u8],
-    sign: &mut &mut dyn Sign,
+    sign: &mut S,
 ) -> Result<(), i32> {
-    let state: *mut &mut dyn Sign = sign;
-    let mut state: *mut c_void = state.cast();
+    let mut state: *mut c_void = (&raw mut *sign).cast();
     let mut locked = session.raw();
     // SAFETY: user and key outlive the call; `state` points to `sign` for the length of the call,
-    // and libssh2 uses it only to hand it to `sign_callback` during the call.
+    // and libssh2 uses it only to hand it to `sign_callback::<S>` during the call.
     status(unsafe {
         libssh2_userauth_publickey(
             &raw mut *locked,
             user.as_ptr(),
             public_key.as_ptr(),
             public_key.len(),
-            sign_callback,
+            sign_callback::<S>,
             &raw mut state,
         )
     })
 }
 
-extern "C" fn sign_callback(
+extern "C" fn sign_callback<S: Sign>(
     _session: *mut raw::LIBSSH2_SESSION,
     signature: *mut *mut u8,
     signature_len: *mut usize,
@@ -257,9 +289,9 @@ extern "C" fn sign_callback(
     data_len: usize,
     state: *mut *mut c_void,
 ) -> c_int {
-    // SAFETY: `state` is what `userauth_publickey` passed: a pointer to a pointer to a
-    // `&mut dyn Sign` that lives on its stack, used by nobody else during the call.
-    let sign: &mut &mut dyn Sign = unsafe { &mut *(*state).cast() };
+    // SAFETY: `state` points to the pointer that `userauth_publickey::<S>` made of its `&mut S`,
+    // which nobody else uses during the call.
+    let sign: &mut S = unsafe { &mut *(*state).cast() };
     // SAFETY: libssh2 passes a buffer of `data_len` bytes that lives during the call.
     let data = unsafe { std::slice::from_raw_parts(data, data_len) };
     let signed = match sign.sign(data) {

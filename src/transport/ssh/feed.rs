@@ -1,0 +1,113 @@
+//! Feeds a command's stdin from its source, as far as the host takes it.
+
+use std::os::unix::fs::FileExt;
+
+use super::ffi::{EAGAIN, RawChannel};
+use crate::remote::Stdin;
+
+/// Bytes read from a file at once; libssh2 sends no more in one packet.
+const CHUNK_BYTES: usize = 32 * 1024;
+
+/// What became of an attempt to feed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fed {
+    /// Something was sent: there may be room for more.
+    Some,
+    /// Nothing can be sent now, or ever again.
+    Nothing,
+}
+
+enum State {
+    Sending,
+    Ending,
+    Done,
+}
+
+/// One command's stdin on its way.
+pub(super) struct Feed {
+    source: Stdin,
+    /// Bytes sent so far.
+    offset: u64,
+    /// Read from a file and not yet sent; stays in place while libssh2 asks for the same bytes.
+    chunk: Vec<u8>,
+    /// How much of the chunk is sent.
+    sent: usize,
+    state: State,
+}
+
+impl Feed {
+    pub(super) fn new(source: Stdin) -> Self {
+        let state = if matches!(source, Stdin::Empty) {
+            State::Ending
+        } else {
+            State::Sending
+        };
+        Self {
+            source,
+            offset: 0,
+            chunk: Vec::new(),
+            sent: 0,
+            state,
+        }
+    }
+
+    /// Sends one piece, if the host has room for it.
+    pub(super) fn step(&mut self, channel: &RawChannel) -> Fed {
+        let result = match self.state {
+            State::Sending => self.send(channel),
+            State::Ending => channel.send_eof().map(|()| {
+                self.state = State::Done;
+            }),
+            State::Done => return Fed::Nothing,
+        };
+        match result {
+            Ok(()) => Fed::Some,
+            Err(EAGAIN) => Fed::Nothing,
+            Err(_) => {
+                // The command doesn't read any more. That is its business, not a failure.
+                self.finish();
+                Fed::Nothing
+            }
+        }
+    }
+
+    fn send(&mut self, channel: &RawChannel) -> Result<(), i32> {
+        self.fill();
+        let rest = match &self.source {
+            Stdin::Bytes(bytes) => {
+                let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
+                bytes.get(offset..).unwrap_or_default()
+            }
+            _ => &self.chunk[self.sent..],
+        };
+        if rest.is_empty() {
+            self.state = State::Ending;
+            self.chunk = Vec::new();
+            return Ok(());
+        }
+        let count = channel.write(rest)?;
+        if count == 0 {
+            return Err(EAGAIN);
+        }
+        self.offset += count as u64;
+        self.sent += count;
+        Ok(())
+    }
+
+    /// Reads the next piece of a file once the last one is sent. A file that can't be read any
+    /// further ends there.
+    fn fill(&mut self) {
+        if let (Stdin::File(file), true) = (&self.source, self.sent == self.chunk.len()) {
+            self.chunk.resize(CHUNK_BYTES, 0);
+            let count = file.read_at(&mut self.chunk, self.offset).unwrap_or(0);
+            self.chunk.truncate(count);
+            self.sent = 0;
+        }
+    }
+
+    fn finish(&mut self) {
+        self.state = State::Done;
+        self.chunk = Vec::new();
+        self.sent = 0;
+    }
+}

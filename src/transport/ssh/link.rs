@@ -1,0 +1,166 @@
+//! One SSH session on one socket, driven without blocking.
+//!
+//! Every libssh2 call goes through [`Link::drive`]: call, and on "would block" wait for the
+//! direction libssh2 waits for. Nothing else ever waits on a session. The socket is always shut
+//! down before channels and session are freed; otherwise libssh2 would wait for, or leak, them.
+
+use std::cell::Cell;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_io::Async;
+use futures_lite::future::FutureExt;
+use ssh2::BlockDirections;
+
+use super::ffi::{self, EAGAIN};
+
+/// A libssh2 call that failed for good.
+#[derive(Debug, Clone)]
+pub(super) struct LinkError {
+    /// libssh2's code: `LIBSSH2_ERROR_…`.
+    pub(super) code: i32,
+    /// libssh2's words, and the server's where it sent some; not safe for a terminal.
+    pub(super) message: String,
+}
+
+/// A session and its socket.
+pub(super) struct Link {
+    pub(super) session: ssh2::Session,
+    socket: Arc<Async<TcpStream>>,
+    is_shut: Cell<bool>,
+}
+
+impl Link {
+    /// Prepares a session on a connected socket; nothing is sent yet.
+    pub(super) fn new(socket: Async<TcpStream>) -> Result<Self, LinkError> {
+        let mut session = ssh2::Session::new().map_err(|error| LinkError::from(&error))?;
+        session.set_blocking(false);
+        let socket = Arc::new(socket);
+        session.set_tcp_stream(Arc::clone(&socket));
+        // How often is decided by whoever calls `keep_alive`.
+        session.set_keepalive(true, 1);
+        Ok(Self {
+            session,
+            socket,
+            is_shut: Cell::new(false),
+        })
+    }
+
+    /// Makes a call until it doesn't block any more.
+    pub(super) async fn drive<T>(
+        &self,
+        mut call: impl FnMut(&ssh2::Session) -> Result<T, i32>,
+    ) -> Result<T, LinkError> {
+        loop {
+            match call(&self.session) {
+                Ok(value) => return Ok(value),
+                Err(EAGAIN) => self.ready().await,
+                Err(code) => return Err(self.error(code)),
+            }
+        }
+    }
+
+    /// Waits until the socket is ready for what libssh2 waited for last.
+    pub(super) async fn ready(&self) {
+        // A reactor that can't watch the socket shows in the next call on the session.
+        let _ = match self.session.block_directions() {
+            BlockDirections::Outbound => self.socket.writable().await,
+            BlockDirections::Both => self.socket.readable().or(self.socket.writable()).await,
+            BlockDirections::Inbound | BlockDirections::None => self.socket.readable().await,
+        };
+    }
+
+    /// Returns the error of the last call with libssh2's words for it.
+    pub(super) fn error(&self, code: i32) -> LinkError {
+        match ssh2::Error::last_session_error(&self.session) {
+            Some(error) if code_of(&error) == code => LinkError {
+                code,
+                ..LinkError::from(&error)
+            },
+            _ => LinkError {
+                code,
+                message: format!("libssh2 error {code}"),
+            },
+        }
+    }
+
+    /// Asks for a sign of life, unless something is on its way to the host anyway.
+    pub(super) fn keep_alive(&self) {
+        let is_sending = matches!(
+            self.session.block_directions(),
+            BlockDirections::Outbound | BlockDirections::Both
+        );
+        if !is_sending {
+            // A connection that is gone shows in the next read.
+            let _ = self.session.keepalive_send();
+        }
+    }
+
+    /// Whether the host has sent nothing for so long.
+    pub(super) fn is_silent_for(&self, limit: Duration) -> bool {
+        ffi::silence(self.socket.as_fd()).is_some_and(|silence| silence >= limit)
+    }
+
+    /// Ends the connection; what still waits on it fails from now on.
+    pub(super) fn shut(&self) {
+        if !self.is_shut.replace(true) {
+            // An error means that the peer was faster.
+            let _ = self.socket.get_ref().shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Returns the IP address of the host.
+    pub(super) fn peer(&self) -> Option<String> {
+        let peer = self.socket.get_ref().peer_addr().ok()?;
+        Some(peer.ip().to_canonical().to_string())
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
+impl From<&ssh2::Error> for LinkError {
+    fn from(error: &ssh2::Error) -> Self {
+        Self {
+            code: code_of(error),
+            message: error.message().to_owned(),
+        }
+    }
+}
+
+/// Returns libssh2's number for an error of the `ssh2` crate.
+pub(super) fn code_of(error: &ssh2::Error) -> i32 {
+    match error.code() {
+        ssh2::ErrorCode::Session(code) | ssh2::ErrorCode::SFTP(code) => code,
+    }
+}
+
+impl LinkError {
+    /// Returns the words on one line, fit to be shown.
+    pub(super) fn plain(&self) -> String {
+        let mut words: String = crate::host::escaped(self.message.trim());
+        if let Some((at, _)) = words.char_indices().nth(300) {
+            words.truncate(at);
+            words.push('…');
+        }
+        words
+    }
+
+    /// Whether the connection is gone, rather than a request refused.
+    pub(super) fn is_link_down(&self) -> bool {
+        matches!(
+            self.code,
+            libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND
+                | libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
+                | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV
+                | libssh2_sys::LIBSSH2_ERROR_BAD_SOCKET
+                | libssh2_sys::LIBSSH2_ERROR_TIMEOUT
+                | libssh2_sys::LIBSSH2_ERROR_SOCKET_TIMEOUT
+        )
+    }
+}

@@ -1,0 +1,346 @@
+//! A command on an SSH channel: both pipes drained together, stdin fed meanwhile, and its end told
+//! truthfully.
+//!
+//! libssh2 reports exit status 0 when the server sent none, so the status is only believed when it
+//! was received. The command's wrapper tells its process id on stderr (see [`crate::quote`]), which
+//! is how it is ended: sshd ignores signal requests for root, and closing a channel ends nothing.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use futures_lite::future::{self, FutureExt};
+
+use super::feed::{Fed, Feed};
+use super::ffi::{EAGAIN, RawChannel};
+use super::link::Link;
+use crate::quote::{self, Marker, MarkerFilter};
+use crate::remote::{Command, Exec, ExitStatus, Pipe, Signal};
+use crate::transport::{End, Process, Progress, READ_BYTES, Work};
+
+/// How long a pipe may stay silent and open after the exit status, before it counts as held by
+/// something the command left behind.
+const LINGER: Duration = Duration::from_millis(300);
+/// What can still be under way when the status arrives: the largest window and the server's
+/// buffers. Whoever writes more is not the command.
+const LINGER_BYTES: usize = 4 * 1024 * 1024;
+/// A host that has sent nothing for so many heartbeats is gone.
+const MISSED_HEARTBEATS: u32 = 3;
+/// stdin is fed this many pieces before the pipes are looked at again.
+const PIECES_PER_TURN: usize = 4;
+
+thread_local! {
+    /// One read buffer for all hosts of a worker.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// What every channel of a session is given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ChannelOptions {
+    /// Receive window in bytes.
+    pub(super) window: u32,
+    /// How often the host is asked for a sign of life.
+    pub(super) keepalive: Duration,
+}
+
+/// A command being executed over SSH.
+pub(super) struct SshProcess {
+    link: Rc<Link>,
+    channel: RawChannel,
+    window: u32,
+    filter: MarkerFilter,
+    feed: Feed,
+    /// As much of the command as an error message names.
+    named: Exec,
+    /// Which pipe is looked at first: they take turns.
+    first: usize,
+    /// Set when the exit status has arrived: until when the pipes may stay silent.
+    linger_until: Option<Instant>,
+    linger_bytes: usize,
+    is_filter_done: bool,
+    /// Goes off when the host is to be asked for a sign of life.
+    heartbeat: Timer,
+    interval: Duration,
+    /// The host closed the channel and everything was read.
+    is_closed: bool,
+}
+
+impl SshProcess {
+    pub(super) fn new(
+        link: Rc<Link>,
+        channel: RawChannel,
+        options: ChannelOptions,
+        marker: &Marker,
+        exec: &Exec,
+    ) -> Self {
+        let ChannelOptions {
+            window,
+            keepalive: interval,
+        } = options;
+        Self {
+            link,
+            channel,
+            window,
+            filter: MarkerFilter::new(marker),
+            feed: Feed::new(exec.stdin.clone()),
+            named: named(exec),
+            first: 0,
+            linger_until: None,
+            linger_bytes: 0,
+            is_filter_done: false,
+            heartbeat: Timer::interval(interval),
+            interval,
+            is_closed: false,
+        }
+    }
+
+    /// Does what can be done without waiting; `None` when there is nothing.
+    fn step(&mut self, buffer: &mut Vec<u8>) -> Option<Progress> {
+        loop {
+            match self.read(buffer) {
+                Ok(Some(pipe)) => return Some(Progress::Output(pipe)),
+                Ok(None) => {}
+                Err(code) => return Some(self.broken(code, buffer)),
+            }
+            let is_stalled =
+                (0..PIECES_PER_TURN).any(|_| self.feed.step(&self.channel) == Fed::Nothing);
+            if is_stalled {
+                break;
+            }
+        }
+        self.ending(buffer)
+    }
+
+    /// Reads whichever pipe has something.
+    fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Pipe>, i32> {
+        self.first = 1 - self.first;
+        for turn in 0..2 {
+            let stream = (self.first + turn) % 2;
+            let pipe = Pipe::BOTH[stream];
+            while self.read_pipe(pipe, buffer)? {
+                if !buffer.is_empty() {
+                    return Ok(Some(pipe));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads one pipe once; whether there was anything.
+    fn read_pipe(&mut self, pipe: Pipe, buffer: &mut Vec<u8>) -> Result<bool, i32> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let stream = match pipe {
+                Pipe::Stdout => 0,
+                Pipe::Stderr => 1,
+            };
+            let count = match self.channel.read(stream, scratch) {
+                Ok(0) | Err(EAGAIN) => return Ok(false),
+                Ok(count) => count,
+                Err(code) => return Err(code),
+            };
+            match pipe {
+                Pipe::Stdout => buffer.extend_from_slice(&scratch[..count]),
+                Pipe::Stderr => self.filter.push(&scratch[..count], buffer),
+            }
+            if self.linger_until.is_some() {
+                self.linger_bytes += count;
+                self.linger_until = Some(Instant::now() + LINGER);
+            }
+            Ok(true)
+        })
+    }
+
+    /// Looks whether the command is over, with everything readable read.
+    fn ending(&mut self, buffer: &mut Vec<u8>) -> Option<Progress> {
+        let is_eof = self.channel.is_eof();
+        if is_eof {
+            self.is_closed = match self.channel.wait_closed() {
+                Ok(()) => true,
+                Err(EAGAIN) => false,
+                Err(code) => return Some(self.broken(code, buffer)),
+            };
+        }
+        if self.is_closed {
+            return Some(self.finish(buffer, None));
+        }
+        let status = self.status()?;
+        let is_over = match self.linger_until {
+            None => {
+                self.linger_until = Some(Instant::now() + LINGER);
+                false
+            }
+            Some(until) => until <= Instant::now() || self.linger_bytes > LINGER_BYTES,
+        };
+        let end = End::Exited {
+            status,
+            is_held: !is_eof,
+        };
+        is_over.then(|| self.finish(buffer, Some(end)))
+    }
+
+    fn broken(&mut self, code: i32, buffer: &mut Vec<u8>) -> Progress {
+        let end = match self.status() {
+            Some(status) => End::Exited {
+                status,
+                is_held: false,
+            },
+            None => End::Lost {
+                message: format!(
+                    "the connection broke while the command ran: {}",
+                    self.link.error(code).plain()
+                ),
+            },
+        };
+        self.finish(buffer, Some(end))
+    }
+
+    /// Hands over what the filter still holds, then the end.
+    fn finish(&mut self, buffer: &mut Vec<u8>, end: Option<End>) -> Progress {
+        if !std::mem::replace(&mut self.is_filter_done, true) {
+            self.filter.finish(buffer);
+            if !buffer.is_empty() {
+                return Progress::Output(Pipe::Stderr);
+            }
+        }
+        if let Some(reason) = self.filter.not_spawned() {
+            let message = reason.message(&self.named);
+            return Progress::Ended(End::NotSpawned { message });
+        }
+        let end = end.or_else(|| {
+            self.status().map(|status| End::Exited {
+                status,
+                is_held: false,
+            })
+        });
+        Progress::Ended(end.unwrap_or_else(|| End::Lost {
+            message: "the host closed the channel without an exit status".to_owned(),
+        }))
+    }
+
+    /// Returns how the command ended, if the host said so.
+    fn status(&self) -> Option<ExitStatus> {
+        match self.channel.exit_signal() {
+            Some(name) => Some(ExitStatus::Signal(plain_signal(&name))),
+            None => self.channel.exit_status().map(ExitStatus::Code),
+        }
+    }
+
+    /// Waits for the host to send something, for the end of the linger, or for the heartbeat;
+    /// whether it was that.
+    async fn wait(&mut self) -> bool {
+        let ready = async {
+            self.link.ready().await;
+            false
+        };
+        let heartbeat = async {
+            (&mut self.heartbeat).await;
+            self.link.keep_alive();
+            true
+        };
+        let linger = async {
+            match self.linger_until {
+                Some(until) => Timer::at(until).await,
+                None => future::pending().await,
+            };
+            false
+        };
+        ready.or(heartbeat).or(linger).await
+    }
+
+    /// Runs a line on a channel of its own and waits for its end.
+    async fn run_aside(&self, line: &[u8]) -> io::Result<()> {
+        let failed = |error: super::link::LinkError| io::Error::other(error.plain());
+        let open = |session: &_| RawChannel::open(session, self.window);
+        let channel = self.link.drive(open).await.map_err(failed)?;
+        self.link
+            .drive(|_| channel.exec(line))
+            .await
+            .map_err(failed)?;
+        let mut sink = [0; 512];
+        for stream in 0..2 {
+            while self
+                .link
+                .drive(|_| channel.read(stream, &mut sink))
+                .await
+                .map_err(failed)?
+                > 0
+            {}
+        }
+        self.link
+            .drive(|_| channel.wait_closed())
+            .await
+            .map_err(failed)?;
+        match channel.exit_status() {
+            Some(0) => Ok(()),
+            _ => Err(io::Error::other("the host could not deliver the signal")),
+        }
+    }
+}
+
+impl Process for SshProcess {
+    fn next<'a>(&'a mut self, buffer: &'a mut Vec<u8>) -> Work<'a, Progress> {
+        Box::pin(async move {
+            buffer.clear();
+            loop {
+                if let Some(progress) = self.step(buffer) {
+                    return progress;
+                }
+                let is_heartbeat = self.wait().await;
+                if is_heartbeat && self.link.is_silent_for(self.interval * MISSED_HEARTBEATS) {
+                    let silence = self.interval * MISSED_HEARTBEATS;
+                    let message = format!("no sign of life from the host for {silence:?}");
+                    return self.finish(buffer, Some(End::Lost { message }));
+                }
+            }
+        })
+    }
+
+    fn signal(&mut self, signal: Signal) -> Work<'_, io::Result<()>> {
+        Box::pin(async move {
+            if let Some(started) = self.filter.started() {
+                let line = quote::kill_line(started, signal);
+                if self.run_aside(&line).await.is_ok() {
+                    return Ok(());
+                }
+            }
+            // No wrapper, or no second channel: the protocol's own request, to which there is no
+            // answer.
+            let request = |_: &_| self.channel.signal(signal.as_str());
+            self.link
+                .drive(request)
+                .await
+                .map_err(|error| io::Error::other(error.plain()))
+        })
+    }
+}
+
+impl Drop for SshProcess {
+    fn drop(&mut self) {
+        // A channel that is still open can't be freed on a live connection.
+        if !self.is_closed {
+            self.link.shut();
+        }
+    }
+}
+
+/// Returns a command of which only what a message names is kept: an argument may be long.
+fn named(exec: &Exec) -> Exec {
+    let command = match &exec.command {
+        Command::Argv(argv) => Command::Argv(argv.iter().take(1).cloned().collect()),
+        Command::Shell(_) => Command::Shell(OsString::new()),
+    };
+    Exec {
+        cwd: exec.cwd.clone(),
+        ..Exec::new(command)
+    }
+}
+
+/// Makes a signal's name, which the server chose, fit to be shown.
+fn plain_signal(name: &str) -> String {
+    let name = name.strip_prefix("SIG").unwrap_or(name);
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '@' | '.' | '_');
+    name.chars().filter(is_plain).take(32).collect()
+}

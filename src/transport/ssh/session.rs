@@ -1,0 +1,87 @@
+//! An authenticated SSH connection, on which commands are started.
+
+use std::rc::Rc;
+
+use super::ffi::RawChannel;
+use super::link::{Link, LinkError};
+use super::process::{ChannelOptions, SshProcess};
+use crate::outcome::Kind;
+use crate::quote::{self, Marker};
+use crate::remote::Exec;
+use crate::transport::{Process, Session, SpawnError, Work};
+
+/// One authenticated connection.
+pub(super) struct SshSession {
+    link: Rc<Link>,
+    options: ChannelOptions,
+}
+
+impl SshSession {
+    pub(super) fn new(link: Link, options: ChannelOptions) -> Self {
+        Self {
+            link: Rc::new(link),
+            options,
+        }
+    }
+
+    async fn start(&self, exec: &Exec) -> Result<SshProcess, SpawnError> {
+        let marker = Marker::random();
+        let line = quote::command_line(exec, &marker).map_err(|error| SpawnError {
+            kind: Kind::Spawn,
+            message: error.to_string(),
+        })?;
+        let open = |session: &_| RawChannel::open(session, self.options.window);
+        let channel = self
+            .link
+            .drive(open)
+            .await
+            .map_err(|error| refused("a channel", &error))?;
+        let exec_request = self.link.drive(|_| channel.exec(&line)).await;
+        exec_request.map_err(|error| refused("to run the command", &error))?;
+        Ok(SshProcess::new(
+            Rc::clone(&self.link),
+            channel,
+            self.options,
+            &marker,
+            exec,
+        ))
+    }
+}
+
+fn refused(what: &str, error: &LinkError) -> SpawnError {
+    let kind = if error.is_link_down() {
+        Kind::Lost
+    } else {
+        Kind::Channel
+    };
+    let message = if error.is_link_down() {
+        format!(
+            "the connection broke before the command ran: {}",
+            error.plain()
+        )
+    } else {
+        format!("the host refused {what}: {}", error.plain())
+    };
+    SpawnError { kind, message }
+}
+
+impl Session for SshSession {
+    fn spawn<'a>(&'a mut self, exec: &'a Exec) -> Work<'a, Result<Box<dyn Process>, SpawnError>> {
+        Box::pin(async move {
+            let process = self.start(exec).await?;
+            Ok(Box::new(process) as Box<dyn Process>)
+        })
+    }
+
+    fn peer(&self) -> Option<String> {
+        self.link.peer()
+    }
+
+    fn close(self: Box<Self>) -> Work<'static, ()> {
+        Box::pin(async move {
+            // Said once and not waited for: the answer would change nothing.
+            let _ = self.link.session.disconnect(None, "", None);
+            self.link.shut();
+        })
+    }
+}
