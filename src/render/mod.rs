@@ -1,7 +1,7 @@
 //! Shows a run: each [`Format`] is a listener that turns events into text on a writer.
 //!
-//! [`renderer`] makes the one that [`Options`] ask for; an [`Outlet`] is the writer to give it
-//! when nobody may wait for whoever reads.
+//! [`renderer`] makes the one that [`Options`] ask for; [`OutDir`] and [`FailedTo`]
+//! stand beside it; an [`Outlet`] is the writer to give it when nobody may wait for whoever reads.
 //! Results go to `out`. What hosts wrote to stderr goes to `err` in the formats that keep the pipes
 //! apart by descriptor (`stream`, `raw`), with a note on each host that failed (`stream`).
 //! Output that can't be shown yet waits in spools, so memory does not grow with it. Nothing here
@@ -18,6 +18,7 @@ use crate::event::{HostIndex, Listener, RunId};
 use crate::host::{HostName, escaped};
 use crate::spool::Store;
 
+pub use files::{FailedTo, OutDir};
 pub use outlet::{Drained, Outlet};
 pub use record::{FIELDS, Record, Value};
 pub use sanitize::{Sanitizer, sanitize, sanitize_line};
@@ -25,6 +26,7 @@ pub use sanitize::{Sanitizer, sanitize, sanitize_line};
 mod csv;
 mod events;
 mod excerpt;
+mod files;
 mod gather;
 mod json;
 mod outlet;
