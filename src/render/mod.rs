@@ -1,6 +1,6 @@
 //! Shows a run: each [`Format`] is a listener that turns events into text on a writer.
 //!
-//! [`renderer`] makes the one that [`Options`] ask for; [`OutDir`] and [`FailedTo`]
+//! [`renderer`] makes the one that [`Options`] ask for; [`OutDir`], [`FailedTo`] and [`Failures`]
 //! stand beside it; an [`Outlet`] is the writer to give it when nobody may wait for whoever reads.
 //! Results go to `out`. What hosts wrote to stderr goes to `err` in the formats that keep the pipes
 //! apart by descriptor (`stream`, `raw`), with a note on each host that failed (`stream`).
@@ -22,6 +22,7 @@ pub use files::{FailedTo, OutDir};
 pub use outlet::{Drained, Outlet};
 pub use record::{FIELDS, Record, Value};
 pub use sanitize::{Sanitizer, sanitize, sanitize_line};
+pub use summary::Failures;
 
 mod csv;
 mod events;
@@ -37,6 +38,7 @@ mod records;
 mod sanitize;
 mod sink;
 mod stream;
+mod summary;
 mod table;
 #[cfg(test)]
 mod tests;

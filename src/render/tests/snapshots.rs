@@ -512,3 +512,27 @@ fn raw() {
 fn none() {
     assert_eq!(run(&Options::new(Format::None), &one_fails()).out, b"");
 }
+
+#[test]
+fn the_end_of_a_run() {
+    let lines_of = |told: &[Told]| {
+        let mut failures = Failures::new();
+        let events = events(&HOSTS, told);
+        for event in &events {
+            failures.tell(event).unwrap();
+        }
+        match &events.last().unwrap().kind {
+            EventKind::RunFinished { summary } => failures.lines(summary).join("\n"),
+            other => panic!("the last event is {other:?}"),
+        }
+    };
+    assert_snapshot!(lines_of(&all_ok()), @"4 hosts: 4 ok in 2.1s");
+    assert_snapshot!(lines_of(&one_fails()), @r#"
+    4 hosts: 3 ok, 1 failed (1 exit) in 2.1s
+    exit: web2
+    "#);
+    assert_snapshot!(lines_of(&unreached_hosts()), @r#"
+    4 hosts: 1 ok, 2 failed (2 refused), 1 not started in 2.1s
+    refused: web[2-3]; not-started: db1
+    "#);
+}
