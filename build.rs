@@ -52,8 +52,8 @@ fn check() -> Result<(), String> {
     println!("cargo:rerun-if-changed={}", header.display());
     let text = fs::read_to_string(&header)
         .map_err(|error| format!("cannot read {}: {error}", header.display()))?;
-    let version = version(&text)
-        .ok_or_else(|| format!("{} does not tell its version", header.display()))?;
+    let version =
+        version(&text).ok_or_else(|| format!("{} does not tell its version", header.display()))?;
     if version < MINIMUM {
         let [major, minor, patch] = version;
         return Err(format!(

@@ -1,0 +1,57 @@
+# Everyday commands. `make demo` needs a Rust toolchain, a C compiler, make and perl, nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help toolchain demo test packages check format lint docs deny lean bench
+
+# The profile `make demo` builds: release, or dev for a quicker build.
+HOIST_PROFILE ?= release
+
+help: ## show these targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+toolchain:
+	@.ci/toolchain
+
+demo: toolchain ## build hoist and run a command on the five hosts of inventories/demo.csv (all this machine)
+	@echo 'make demo: building hoist ($(HOIST_PROFILE)); the first time OpenSSL is built too, which takes some minutes'
+	cargo build --quiet --locked --profile $(HOIST_PROFILE) --bin hoist
+	cargo run --quiet --locked --profile $(HOIST_PROFILE) --bin hoist -- \
+	    run -i inventories/demo.csv -o table -- sh -c 'echo "$$HOIST_HOST on $$(uname -sr)"'
+
+packages:
+	@tests/packages
+
+# Every test: in the library, the program, the documentation, and end to end.
+test: toolchain packages ## install what the tests need, then run all of them
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	    set -x; cargo nextest run --locked --no-fail-fast; \
+	else \
+	    echo 'make test: cargo-nextest is not installed, so cargo test it is'; \
+	    set -x; cargo test --locked --no-fail-fast --lib --bins --tests; \
+	fi
+	cargo test --locked --doc
+
+check: format lint docs deny lean ## format, lints, documentation, licences and sources of crates
+
+format:
+	cargo fmt --check
+
+lint: toolchain
+	cargo clippy --locked --all-targets -- -D warnings
+
+docs: toolchain
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+
+deny:
+	@.ci/deny
+
+# The library alone, as another program embeds it.
+lean: toolchain
+	cargo clippy --locked --lib --no-default-features --features vendored-openssl -- -D warnings
+
+bench: toolchain ## measure hoist against parallel-ssh, pdsh and clush, then its own parts
+	cargo build --locked --release --bin hoist
+	benches/peers.py --hoist "$$(.ci/target-dir)/release/hoist"
+	cargo bench --locked
