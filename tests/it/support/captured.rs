@@ -1,0 +1,118 @@
+//! What a process wrote so far, readable while it still writes.
+
+use std::fmt;
+use std::io::Read;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+/// The bytes of one pipe, filled by a thread of its own. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Captured(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Default)]
+struct State {
+    bytes: Vec<u8>,
+    tally: Tally,
+    is_closed: bool,
+}
+
+/// How much went through a pipe, in what order: enough to compare outputs too large to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tally {
+    /// Number of bytes.
+    pub bytes: u64,
+    /// Depends on every byte and its place.
+    pub checksum: u64,
+}
+
+impl Tally {
+    /// Counts more bytes.
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        // FNV-1a; exact under any cutting into pieces.
+        self.checksum = bytes.iter().fold(self.checksum, |sum, byte| {
+            (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    }
+}
+
+/// What to do with the bytes of a pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// All of them.
+    All,
+    /// Their [`Tally`] alone.
+    Tally,
+}
+
+impl Captured {
+    /// Reads `pipe` to its end in the background.
+    pub(crate) fn from(mut pipe: impl Read + Send + 'static, keep: Keep) -> Self {
+        let captured = Self::default();
+        let shared = captured.clone();
+        thread::spawn(move || {
+            let mut buffer = vec![0; 64 * 1024];
+            loop {
+                let count = pipe.read(&mut buffer).unwrap_or(0);
+                let mut state = shared.lock();
+                state.tally.add(&buffer[..count]);
+                if keep == Keep::All {
+                    state.bytes.extend_from_slice(&buffer[..count]);
+                }
+                state.is_closed = count == 0;
+                shared.0.1.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        captured
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().unwrap()
+    }
+
+    /// Waits until the bytes hold `text`, or the pipe is closed, or time is up; tells whether they
+    /// do.
+    pub(crate) fn wait_for(&self, text: &str, patience: Duration) -> bool {
+        let holds = |state: &State| memchr::memmem::find(&state.bytes, text.as_bytes()).is_some();
+        let waiting = |state: &mut State| !holds(state) && !state.is_closed;
+        let guard = self.lock();
+        let (state, _) = self
+            .0
+            .1
+            .wait_timeout_while(guard, patience, waiting)
+            .unwrap();
+        holds(&state)
+    }
+
+    /// Waits until the pipe is closed, or time is up; tells whether it is.
+    pub(crate) fn wait_for_end(&self, patience: Duration) -> bool {
+        let guard = self.lock();
+        let waiting = |state: &mut State| !state.is_closed;
+        let (state, _) = self
+            .0
+            .1
+            .wait_timeout_while(guard, patience, waiting)
+            .unwrap();
+        state.is_closed
+    }
+
+    /// Returns what was kept so far.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.lock().bytes.clone()
+    }
+
+    /// Returns how much came so far.
+    pub(crate) fn tally(&self) -> Tally {
+        self.lock().tally
+    }
+}
+
+impl fmt::Display for Captured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.lock().bytes))
+    }
+}

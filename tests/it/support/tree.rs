@@ -1,0 +1,117 @@
+//! A temporary folder with files in it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// A folder that is gone when dropped, unless somebody else owns it.
+pub(crate) struct Tree {
+    path: PathBuf,
+    _owned: Option<TempDir>,
+}
+
+impl Tree {
+    /// Makes an empty folder that everybody may pass through, as other accounts have homes in it.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("hoist-test-")
+            .tempdir()
+            .expect("a temporary folder can be made");
+        set_mode(folder.path(), 0o755);
+        Self {
+            path: folder.path().to_owned(),
+            _owned: Some(folder),
+        }
+    }
+
+    /// Uses a folder that somebody else made and will remove.
+    pub(crate) fn of(path: PathBuf) -> Self {
+        Self { path, _owned: None }
+    }
+
+    /// Returns where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the path of something in it.
+    pub(crate) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// Makes a folder in it, with those above.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        let path = self.join(name);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    /// Writes a file in it, making the folders above.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Writes a file with the given mode.
+    pub(crate) fn write_with_mode(
+        &self,
+        name: &str,
+        content: impl AsRef<[u8]>,
+        mode: u32,
+    ) -> PathBuf {
+        let path = self.write(name, content);
+        set_mode(&path, mode);
+        path
+    }
+
+    /// Returns the content of a file in it; fails the test where there is none.
+    #[track_caller]
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        let path = self.join(name);
+        fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
+    }
+
+    /// Returns the names of what a folder in it holds, sorted.
+    #[track_caller]
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+        let path = self.join(name);
+        let entries = fs::read_dir(&path)
+            .unwrap_or_else(|error| panic!("cannot list {}: {error}", path.display()));
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// Sets the permissions of a file or folder.
+pub(crate) fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Returns the process ids that commands left in files `*.pid` of a folder, one each.
+pub(crate) fn left_pids(folder: &Path) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let pids = paths.filter(|path| path.extension() == Some(OsStr::new("pid")));
+    pids.filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok())
+        .collect()
+}
+
+/// Whether a process is there and is no corpse.
+pub(crate) fn is_running(pid: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    // The name, in parentheses, may hold anything; the state follows the last one.
+    let state = stat.rsplit(')').next().unwrap_or_default();
+    !state.trim_start().starts_with(['Z', 'X'])
+}
