@@ -16,21 +16,20 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The first version without the known holes; libssh2-sys 0.3.4 calls its snapshot 1.11.2_DEV.
+/// The first version without the known holes; libssh2-sys 0.3.4 calls its snapshot `1.11.2_DEV`.
 const MINIMUM: [u32; 3] = [1, 11, 2];
 
 fn main() -> ExitCode {
-    println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-env-changed=LIBSSH2_SYS_USE_PKG_CONFIG");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=LIBSSH2_SYS_USE_PKG_CONFIG");
     match check() {
         Ok(()) => {
             let [major, minor, patch] = MINIMUM;
-            println!("cargo:rustc-env=HOIST_LIBSSH2_MINIMUM={major}.{minor}.{patch}");
+            println!("cargo::rustc-env=HOIST_LIBSSH2_MINIMUM={major}.{minor}.{patch}");
             ExitCode::SUCCESS
         }
         Err(message) => {
-            println!("cargo:warning={message}");
-            eprintln!("{message}");
+            println!("cargo::error={message}");
             ExitCode::FAILURE
         }
     }
@@ -49,7 +48,7 @@ fn check() -> Result<(), String> {
         .and_then(|_| folder_told_by_libssh2_sys("DEP_SSH2_INCLUDE"))
         .map(|folder| folder.join("libssh2.h"))
         .ok_or("libssh2-sys did not compile the libssh2 it carries; hoist accepts no other")?;
-    println!("cargo:rerun-if-changed={}", header.display());
+    println!("cargo::rerun-if-changed={}", header.display());
     let text = fs::read_to_string(&header)
         .map_err(|error| format!("cannot read {}: {error}", header.display()))?;
     let version =

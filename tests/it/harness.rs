@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use openssl::sha::sha256;
 use rustix::process::Signal;
 
 use crate::support::captured::{Captured, Keep, Tally};
@@ -20,55 +21,57 @@ use crate::support::sshd::{self, Sshd};
 use crate::support::tree::{Tree, is_running};
 use crate::support::{PATIENCE, names};
 
-/// Runs the system's `ssh` with a known host key.
-fn ssh(
-    tree: &Tree,
-    login: &str,
+/// The system's `ssh`, with one known host key.
+struct Client<'a> {
+    tree: &'a Tree,
     port: u16,
-    client: &KeyPair,
-    host_key: &str,
-    command: &str,
-) -> Ended {
-    let (_, address) = login.split_once('@').unwrap();
-    let known = tree.write("known_hosts", format!("[{address}]:{port} {host_key}\n"));
-    let mut program = Command::new("ssh");
-    program.args([
-        "-F",
-        "none",
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "IdentitiesOnly=yes",
-    ]);
-    program
-        .arg("-o")
-        .arg(format!("UserKnownHostsFile={}", known.display()));
-    program
-        .arg("-i")
-        .arg(&client.path)
-        .arg("-p")
-        .arg(port.to_string());
-    program.args([login, command]);
-    let mut running = Running::start(&mut program, Keep::All, false);
-    running.feed(Vec::new());
-    running.wait(PATIENCE)
+    key: &'a KeyPair,
+    host_key: String,
+}
+
+impl Client<'_> {
+    fn run(&self, login: &str, command: &str) -> Ended {
+        let (_, address) = login.split_once('@').unwrap();
+        let line = format!("[{address}]:{} {}\n", self.port, self.host_key);
+        let known = self.tree.write("known_hosts", line);
+        let mut ssh = Command::new("ssh");
+        ssh.args([
+            "-F",
+            "none",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "IdentitiesOnly=yes",
+        ]);
+        ssh.arg("-o")
+            .arg(format!("UserKnownHostsFile={}", known.display()));
+        ssh.arg("-i")
+            .arg(&self.key.path)
+            .arg("-p")
+            .arg(self.port.to_string());
+        ssh.args([login, command]);
+        let mut running = Running::start(&mut ssh, Keep::All, false);
+        running.feed(Vec::new());
+        running.wait(PATIENCE)
+    }
 }
 
 #[test]
 fn a_server_answers_at_every_loopback_address() {
     let (sshd, tree) = (Sshd::start(), Tree::new());
+    let host_key = sshd.host_keys[0].public();
+    let client = Client {
+        tree: &tree,
+        port: sshd.port(),
+        key: &sshd.client_key,
+        host_key,
+    };
     for address in ["127.0.0.1", "127.1.2.3", "127.200.0.9"] {
         let login = format!("{}@{address}", sshd::user());
-        let key = sshd.host_keys[0].public();
-        let ended = ssh(
-            &tree,
-            &login,
-            sshd.port(),
-            &sshd.client_key,
-            &key,
-            "echo hello; exit 7",
-        );
-        ended.code(7).stdout("hello\n");
+        client
+            .run(&login, "echo hello; exit 7")
+            .code(7)
+            .stdout("hello\n");
     }
 }
 
@@ -78,24 +81,46 @@ fn a_server_has_the_host_keys_asked_for_and_lets_in_who_is_authorized() {
     let tree = Tree::new();
     let login = format!("{}@127.0.0.1", sshd::user());
     let other = KeyPair::generate(&tree.join("other"), "ecdsa");
-    for key in &sshd.host_keys {
-        let ended = ssh(
-            &tree,
-            &login,
-            sshd.port(),
-            &sshd.client_key,
-            &key.public(),
-            "true",
-        );
-        ended.code(0);
-    }
-    let key = sshd.host_keys[1].public();
-    ssh(&tree, &login, sshd.port(), &other, &key, "true").code(255);
+    let client = |key, host_key: &KeyPair| {
+        let host_key = host_key.public();
+        Client {
+            tree: &tree,
+            port: sshd.port(),
+            key,
+            host_key,
+        }
+        .run(&login, "true")
+    };
+    let [ecdsa, rsa] = &sshd.host_keys[..] else {
+        panic!("two were asked for");
+    };
+    client(&sshd.client_key, ecdsa).code(0);
+    client(&sshd.client_key, rsa).code(0);
+    client(&other, rsa).code(255);
     sshd.authorize(&other.public());
-    ssh(&tree, &login, sshd.port(), &other, &key, "true").code(0);
+    client(&other, rsa).code(0);
     sshd.authorize_nobody();
-    ssh(&tree, &login, sshd.port(), &other, &key, "true").code(255);
-    assert!(sshd.host_keys[0].fingerprint().starts_with("SHA256:"));
+    client(&other, rsa).code(255);
+    assert!(ecdsa.fingerprint().starts_with("SHA256:"));
+}
+
+#[test]
+fn a_command_can_cut_its_own_session_and_no_other() {
+    let (sshd, tree) = (Sshd::start(), Tree::new());
+    let host_key = sshd.host_keys[0].public();
+    let client = Client {
+        tree: &tree,
+        port: sshd.port(),
+        key: &sshd.client_key,
+        host_key,
+    };
+    let login = format!("{}@127.0.0.1", sshd::user());
+    let line = format!("echo begun; {}", sshd.cuts_the_session());
+    client.run(&login, &line).code(255).stdout("begun\n");
+    client
+        .run(&login, "echo still here")
+        .code(0)
+        .stdout("still here\n");
 }
 
 #[test]
@@ -112,19 +137,15 @@ fn a_server_is_gone_when_dropped() {
 fn dropbear_answers() {
     in_namespace!(|namespace: &Namespace| {
         let dropbear = Dropbear::start(namespace);
-        let login = "root@127.9.9.9";
-        let ended = ssh(
-            namespace.tree(),
-            login,
-            dropbear.port(),
-            &dropbear.client_key,
-            &dropbear.host_key,
-            "echo $HOME; exit 5",
-        );
-        ended.code(5).stdout(&format!(
-            "{}\n",
-            namespace.tree().join("home/root").display()
-        ));
+        let client = Client {
+            tree: namespace.tree(),
+            port: dropbear.port(),
+            key: &dropbear.client_key,
+            host_key: dropbear.host_key.clone(),
+        };
+        let home = namespace.tree().join("home/root");
+        let ended = client.run("root@127.9.9.9", "echo $HOME; exit 5");
+        ended.code(5).stdout(&format!("{}\n", home.display()));
     });
 }
 
@@ -139,18 +160,17 @@ fn a_namespace_has_accounts_of_its_own() {
         let sshd = Sshd::with()
             .line("AuthorizedKeysFile .ssh/authorized_keys")
             .start();
-        let host_key = sshd.host_keys[0].public();
-        let ended = ssh(
-            namespace.tree(),
-            "zoe@127.0.0.1",
-            sshd.port(),
-            &key,
-            &host_key,
-            "id -un; pwd",
-        );
-        ended
+        let client = Client {
+            tree: namespace.tree(),
+            port: sshd.port(),
+            key: &key,
+            host_key: sshd.host_keys[0].public(),
+        };
+        let expected = format!("{}\n{}\n", zoe.name, zoe.home.display());
+        client
+            .run("zoe@127.0.0.1", "id -un; pwd")
             .code(0)
-            .stdout(&format!("{}\n{}\n", zoe.name, zoe.home.display()));
+            .stdout(&expected);
         assert!(
             fs::read_to_string("/etc/shadow")
                 .unwrap()
@@ -241,18 +261,12 @@ fn a_running_program_is_watched_signalled_and_killed() {
 
 #[test]
 fn outputs_too_large_to_keep_are_compared_by_tally() {
-    let mut whole = Tally::default();
-    whole.add(b"one two three");
-    let mut pieces = Tally::default();
-    for piece in [&b"one"[..], b" two", b"", b" three"] {
-        pieces.add(piece);
-    }
-    let mut swapped = Tally::default();
-    swapped.add(b"two one three");
-    assert_eq!(whole, pieces);
-    assert_ne!(whole, swapped);
     let captured = Captured::from(&b"one two three"[..], Keep::Tally);
     assert!(captured.wait_for_end(PATIENCE));
+    let whole = Tally {
+        bytes: 13,
+        digest: sha256(b"one two three"),
+    };
     assert_eq!((captured.tally(), captured.bytes()), (whole, Vec::new()));
 }
 

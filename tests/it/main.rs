@@ -3,9 +3,48 @@
 //! One file per subcommand or theme; [`support`] is what they stand on. A test that needs accounts,
 //! name servers or a small disk begins with `in_namespace!`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that can't go on stops where it is"
+)]
+
 mod support;
 
 /// Who may use whom in the source.
 mod architecture;
+/// Logging in: keys, agent, passwords.
+mod auth;
+/// Words around the work: version, help, manual pages, completions, usage errors.
+mod cli;
+/// Commands against dropbear, which does some things unlike OpenSSH.
+mod dropbear;
+/// The number hoist ends with.
+mod exit_codes;
+/// Hosts that fail in every way, among hosts that don't.
+mod failures;
+/// The gate that keeps an old libssh2 out of the build.
+mod gate;
 /// The harness itself: its servers against the system's own `ssh`.
 mod harness;
+/// Whose key a host shows, and what is known about it.
+mod host_keys;
+/// `hoist hosts`: selections and patterns.
+mod hosts;
+/// Inventories of every kind, good and hostile.
+mod inventories;
+/// Large outputs, little memory, few descriptors, many hosts.
+mod limits;
+/// Arguments and environment through every login shell.
+mod login_shells;
+/// What `hoist run` prints and writes.
+mod output;
+/// `hoist run` on this machine.
+mod run;
+/// Configuration file, variables, arguments.
+mod settings;
+/// Being asked to stop.
+mod signals;
+/// Commands over SSH against OpenSSH.
+mod ssh;
+/// What is different on a terminal.
+mod terminal;

@@ -22,7 +22,7 @@ impl Source {
     }
 
     fn of(path: &str, text: String) -> Self {
-        let words = without_test_modules(words(&text));
+        let words = without_test_modules(&words(&text));
         Self {
             path: path.replace('\\', "/"),
             text,
@@ -67,7 +67,7 @@ impl Source {
         if is_start && is_path(index, "crate") {
             return Some(index + 3);
         }
-        let climbs = (0..)
+        let climbs = (0..self.words.len())
             .take_while(|n| is_path(index + 3 * n, "super"))
             .count();
         (is_start && climbs == self.depth()).then_some(index + 3 * climbs)
@@ -221,7 +221,7 @@ fn quoted(text: &str, quote: char) -> usize {
 }
 
 /// Leaves out every `#[cfg(test)] mod … { … }`: tests may use what they like.
-fn without_test_modules(words: Vec<String>) -> Vec<String> {
+fn without_test_modules(words: &[String]) -> Vec<String> {
     const START: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
     let mut kept = Vec::with_capacity(words.len());
     let mut at = 0;
@@ -236,7 +236,7 @@ fn without_test_modules(words: Vec<String>) -> Vec<String> {
                 .get(at + START.len())
                 .is_some_and(|word| word == "mod")
         {
-            at = end_of_block(&words, at + START.len());
+            at = end_of_block(words, at + START.len());
         } else {
             kept.push(words[at].clone());
             at += 1;

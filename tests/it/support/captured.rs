@@ -6,35 +6,37 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use openssl::sha::Sha256;
+
 /// The bytes of one pipe, filled by a thread of its own. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Captured(Arc<(Mutex<State>, Condvar)>);
 
-#[derive(Default)]
 struct State {
     bytes: Vec<u8>,
-    tally: Tally,
+    count: u64,
+    sha256: Sha256,
     is_closed: bool,
 }
 
-/// How much went through a pipe, in what order: enough to compare outputs too large to keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            count: 0,
+            sha256: Sha256::new(),
+            is_closed: false,
+        }
+    }
+}
+
+/// How much went through a pipe, and the SHA-256 of it: enough to compare outputs too large to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Number of bytes.
     pub bytes: u64,
     /// Depends on every byte and its place.
-    pub checksum: u64,
-}
-
-impl Tally {
-    /// Counts more bytes.
-    pub(crate) fn add(&mut self, bytes: &[u8]) {
-        self.bytes += bytes.len() as u64;
-        // FNV-1a; exact under any cutting into pieces.
-        self.checksum = bytes.iter().fold(self.checksum, |sum, byte| {
-            (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    }
+    pub digest: [u8; 32],
 }
 
 /// What to do with the bytes of a pipe.
@@ -56,7 +58,8 @@ impl Captured {
             loop {
                 let count = pipe.read(&mut buffer).unwrap_or(0);
                 let mut state = shared.lock();
-                state.tally.add(&buffer[..count]);
+                state.count += count as u64;
+                state.sha256.update(&buffer[..count]);
                 if keep == Keep::All {
                     state.bytes.extend_from_slice(&buffer[..count]);
                 }
@@ -107,7 +110,11 @@ impl Captured {
 
     /// Returns how much came so far.
     pub(crate) fn tally(&self) -> Tally {
-        self.lock().tally
+        let state = self.lock();
+        Tally {
+            bytes: state.count,
+            digest: state.sha256.clone().finish(),
+        }
     }
 }
 

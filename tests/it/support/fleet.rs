@@ -19,7 +19,7 @@ use super::captured::{Captured, Keep};
 use super::dropbear::Dropbear;
 use super::ended::Ended;
 use super::keys::KeyPair;
-use super::process::Running;
+use super::process::{Running, must};
 use super::sshd::{self, Sshd};
 use super::tree::{Tree, is_running, left_pids};
 
@@ -59,7 +59,7 @@ impl Fleet {
     /// Adds hosts that are this machine: `web[1-3]`.
     pub(crate) fn hosts(mut self, pattern: &str) -> Self {
         for name in super::names(pattern) {
-            self.add_row(&name, "local", "", "", "");
+            self.add_row([&name, "local", "", "", ""]);
         }
         self
     }
@@ -94,7 +94,7 @@ impl Fleet {
         let user = sshd::user();
         for name in super::names(pattern) {
             let address = self.next_address();
-            self.add_row(&name, "ssh", &address, &port.to_string(), &user);
+            self.add_row([&name, "ssh", &address, &port.to_string(), &user]);
         }
         self
     }
@@ -111,7 +111,7 @@ impl Fleet {
     pub(crate) fn ssh_host(mut self, name: &str, port: u16, user: &str, key: &str) -> Self {
         let address = self.next_address();
         writeln!(self.known_hosts, "[{address}]:{port} {key}").unwrap();
-        self.add_row(name, "ssh", &address, &port.to_string(), user);
+        self.add_row([name, "ssh", &address, &port.to_string(), user]);
         self
     }
 
@@ -185,18 +185,41 @@ impl Fleet {
     /// Returns a line of shell that tells `ready` and then stays, until somebody ends it. The
     /// fleet ends what is left of these.
     pub(crate) fn staying(&self) -> String {
-        let pids = self.tree.join("pids");
+        let (pids, fifo) = (self.tree.join("pids"), self.tree.join("announcements"));
+        let (pids, fifo) = (pids.display(), fifo.display());
         format!(
-            "echo $$ > {}/$HOIST_HOST.pid; echo ready; exec sleep 300",
-            pids.display()
+            "echo $$ > {pids}/$HOIST_HOST.pid; [ -p {fifo} ] && echo $HOIST_HOST is ready > {fifo}; \
+             echo ready; exec sleep 300"
         )
     }
 
+    /// Returns what shows `web1 is ready` when a host has come to [`staying`](Self::staying), for
+    /// outputs that show it only at the end.
+    pub(crate) fn announcements(&self) -> Running {
+        let fifo = self.tree.join("announcements");
+        must("mkfifo", &[&fifo]);
+        // Open for writing too, it never comes to its end.
+        let line = format!("exec cat <>{}", fifo.display());
+        Running::start(Command::new("sh").args(["-c", &line]), Keep::All, false)
+    }
+
     /// Returns the process ids of the commands that are still staying.
-    pub(crate) fn still_there(&self) -> Vec<u32> {
+    fn still_there(&self) -> Vec<u32> {
         let mut pids = left_pids(&self.tree.join("pids"));
         pids.retain(|pid| is_running(*pid));
         pids
+    }
+
+    /// Checks that every command that was [`staying`](Self::staying) has been ended.
+    #[track_caller]
+    pub(crate) fn nobody_stays(&self) {
+        let pids = left_pids(&self.tree.join("pids"));
+        assert!(!pids.is_empty(), "some command has stayed");
+        let left = self.still_there();
+        assert!(
+            left.is_empty(),
+            "still there: processes {left:?} of {pids:?}"
+        );
     }
 
     /// Returns the fleet's folder: `home`, `config/hoist`, `work` (where hoist runs), `tmp`.
@@ -204,12 +227,12 @@ impl Fleet {
         &self.tree
     }
 
-    /// Replaces known_hosts, for tests about it.
+    /// Replaces `known_hosts`, for tests about it.
     pub(crate) fn write_known_hosts(&self, text: &str) {
         self.tree.write("home/.ssh/known_hosts", text);
     }
 
-    /// Returns known_hosts as it is now.
+    /// Returns `known_hosts` as it is now.
     pub(crate) fn known_hosts(&self) -> String {
         let path = self.tree.join("home/.ssh/known_hosts");
         std::fs::read_to_string(path).unwrap_or_default()
@@ -233,8 +256,18 @@ impl Fleet {
         &self,
         args: impl IntoIterator<Item = T>,
     ) -> Invocation<'_> {
+        self.program(env!("CARGO_BIN_EXE_hoist"), args)
+    }
+
+    /// Prepares another program, as hoist's user would start it.
+    pub(crate) fn program<T: Into<OsString>>(
+        &self,
+        program: &'static str,
+        args: impl IntoIterator<Item = T>,
+    ) -> Invocation<'_> {
         Invocation {
             fleet: self,
+            program,
             args: args.into_iter().map(Into::into).collect(),
             env: Vec::new(),
             stdin: Vec::new(),
@@ -244,8 +277,9 @@ impl Fleet {
         }
     }
 
-    fn add_row(&mut self, name: &str, transport: &str, address: &str, port: &str, user: &str) {
-        writeln!(self.rows, "{name},{transport},{address},{port},{user},,").unwrap();
+    /// Adds a row: name, transport, address, port, user.
+    fn add_row(&mut self, row: [&str; 5]) {
+        writeln!(self.rows, "{},,", row.join(",")).unwrap();
         self.save();
     }
 
@@ -275,6 +309,7 @@ impl Drop for Fleet {
 /// hoist about to be started.
 pub(crate) struct Invocation<'a> {
     fleet: &'a Fleet,
+    program: &'static str,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     stdin: Vec<u8>,
@@ -324,7 +359,7 @@ impl Invocation<'_> {
     /// Starts hoist with its stdin at its end already, or holding what was given.
     pub(crate) fn start(mut self) -> Running {
         let stdin = std::mem::take(&mut self.stdin);
-        let program = Command::new(env!("CARGO_BIN_EXE_hoist"));
+        let program = Command::new(self.program);
         let args = std::mem::take(&mut self.args);
         let mut running = self.launch(program, &args);
         running.feed(stdin);
@@ -336,23 +371,36 @@ impl Invocation<'_> {
     pub(crate) fn start_on_terminal(mut self) -> Running {
         super::installed("script", "bsdutils");
         let args = std::mem::take(&mut self.args);
-        let line = format!("stty cols 100 rows 30; exec {}", shell_line(&args));
+        let line = format!(
+            "stty cols 100 rows 30; exec {}",
+            shell_line(self.program, &args)
+        );
         let mut script = Command::new("script");
         script.env("SHELL", "/bin/sh").env("TERM", "xterm");
         let args = ["-q", "-e", "-f", "-c", &line, "/dev/null"].map(OsString::from);
         self.launch(script, &args)
     }
 
-    /// Runs hoist to its end under `sh`, which executes `before` first: for limits.
+    /// Runs hoist to its end as `"$@"` of a script for `sh`.
     #[track_caller]
-    pub(crate) fn run_after(mut self, before: &str) -> Ended {
-        let args = std::mem::take(&mut self.args);
-        let line = format!("{before}; exec {}", shell_line(&args));
+    pub(crate) fn run_through(mut self, script: &str) -> Ended {
+        let start = ["-c", script, "sh", env!("CARGO_BIN_EXE_hoist")].map(OsString::from);
+        let args: Vec<OsString> = start.into_iter().chain(self.args.drain(..)).collect();
         let patience = self.patience;
         let stdin = std::mem::take(&mut self.stdin);
-        let args = ["-c", &line].map(OsString::from);
         let mut running = self.launch(Command::new("/bin/sh"), &args);
         running.feed(stdin);
+        running.wait(patience)
+    }
+
+    /// Runs hoist to its end without the terminal that the tests may have been started from.
+    #[track_caller]
+    pub(crate) fn run_detached(mut self) -> Ended {
+        let mut args: Vec<OsString> = vec!["--wait".into(), env!("CARGO_BIN_EXE_hoist").into()];
+        args.append(&mut self.args);
+        let patience = self.patience;
+        let mut running = self.launch(Command::new("setsid"), &args);
+        running.feed(Vec::new());
         running.wait(patience)
     }
 
@@ -413,9 +461,9 @@ impl Invocation<'_> {
     }
 }
 
-/// Returns hoist and its arguments as a line for a POSIX shell.
-fn shell_line(args: &[OsString]) -> String {
-    let words = [env!("CARGO_BIN_EXE_hoist")].into_iter().chain(
+/// Returns a program and its arguments as a line for a POSIX shell.
+fn shell_line(program: &str, args: &[OsString]) -> String {
+    let words = [program].into_iter().chain(
         args.iter()
             .map(|arg| arg.to_str().expect("only text in a shell's line")),
     );

@@ -38,6 +38,12 @@ pub(crate) fn installed(name: &str, package: &str) -> PathBuf {
         })
 }
 
+/// Returns that many lines, none like another.
+pub(crate) fn numbered_lines(count: usize) -> String {
+    let lines: Vec<String> = (0..count).map(|n| format!("line {n}\n")).collect();
+    lines.concat()
+}
+
 /// Yields the names a simple range stands for: `web[1-3]`, `web[01-20]`, or the text itself.
 pub(crate) fn names(pattern: &str) -> Vec<String> {
     let Some((prefix, range)) = pattern

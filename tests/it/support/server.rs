@@ -45,7 +45,7 @@ impl Server {
             .stderr(Stdio::piped());
         let mut child = command
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", command.get_program()));
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let log = Captured::from(child.stderr.take().expect("stderr is a pipe"), Keep::All);
         Self { child, port, log }
     }

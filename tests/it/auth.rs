@@ -1,0 +1,263 @@
+//! Logging in: keys from files, keys from an agent, passwords.
+
+use std::process::Command;
+
+use crate::support::captured::Keep;
+use crate::support::fleet::Fleet;
+use crate::support::keys::KeyPair;
+use crate::support::namespace::{Account, Namespace, in_namespace};
+use crate::support::process::{Running, must};
+use crate::support::sshd::{Configuration, Sshd};
+use crate::support::{PATIENCE, installed, names};
+
+const RUN: &str = "run -o jsonl -- true";
+
+/// Hosts of a server whose keys are known, and no identity in place.
+fn without_identity(pattern: &str, sshd: &Sshd) -> Fleet {
+    let key = sshd.host_keys[0].public();
+    Fleet::new()
+        .log(&sshd.log())
+        .ssh_hosts(pattern, sshd.port(), &key)
+}
+
+#[test]
+fn a_refused_key_is_told() {
+    let sshd = Sshd::start();
+    let fleet = Fleet::new().served("web1", &sshd);
+    sshd.authorize_nobody();
+    let ended = fleet.hoist(RUN);
+    ended.code(3).became("web1", "failed", "auth");
+    assert!(
+        ended.record("web1").text("message").contains("id_ed25519"),
+        "{ended}"
+    );
+}
+
+#[test]
+fn no_credential_at_all_is_told() {
+    let sshd = Sshd::start();
+    without_identity("web1", &sshd)
+        .hoist(RUN)
+        .code(3)
+        .became("web1", "failed", "auth");
+}
+
+#[test]
+fn keys_of_every_type_and_form_log_in() {
+    let sshd = Sshd::start();
+    let fleet = without_identity("web1", &sshd);
+    for (algorithm, form) in [
+        ("ed25519", "RFC4716"),
+        ("ecdsa", "RFC4716"),
+        ("ecdsa", "PEM"),
+        ("ecdsa", "PKCS8"),
+        ("rsa", "RFC4716"),
+        ("rsa", "PEM"),
+        ("rsa", "PKCS8"),
+    ] {
+        let name = format!("{algorithm}-{form}");
+        let key = KeyPair::generate(&fleet.tree().join(&name), algorithm);
+        sshd.authorize(&key.public());
+        if form != "RFC4716" {
+            must(
+                "ssh-keygen",
+                &[
+                    &"-q", &"-p", &"-N", &"", &"-P", &"", &"-m", &form, &"-f", &key.path,
+                ],
+            );
+        }
+        let path = key.path.to_str().unwrap();
+        let ended = fleet
+            .argv(["run", "-o", "jsonl", "--identity", path, "--", "true"])
+            .run();
+        assert_eq!(ended.record("web1").text("status"), "ok", "{name}\n{ended}");
+    }
+}
+
+#[test]
+fn an_identity_of_the_inventory_is_for_its_host_alone() {
+    let sshd = Sshd::start();
+    let fleet = without_identity("web[1-2]", &sshd);
+    let path = fleet.tree().join("work/own-key");
+    fleet.copy_key(&sshd.client_key, "work/own-key");
+    let user = crate::support::sshd::user();
+    let port = sshd.port();
+    let rows = format!(
+        "name,address,port,user,identity\nweb1,127.1.0.2,{port},{user},{}\nweb2,127.1.0.3,{port},{user},\n",
+        path.display()
+    );
+    let ended = fleet.inventory(&rows).hoist(RUN);
+    ended
+        .code(3)
+        .became("web1", "ok", "")
+        .became("web2", "failed", "auth");
+}
+
+#[test]
+fn a_missing_identity_that_was_asked_for_is_an_error() {
+    let sshd = Sshd::start();
+    let fleet = Fleet::new().served("web1", &sshd);
+    fleet
+        .hoist("run --identity no-such-key -- true")
+        .code(2)
+        .complains(&["no-such-key"]);
+}
+
+/// Starts an agent that holds `key`; it ends when dropped.
+fn agent(fleet: &Fleet, key: &KeyPair) -> (Running, std::path::PathBuf) {
+    installed("ssh-agent", "openssh-client");
+    let socket = fleet.tree().join("agent");
+    let mut command = Command::new("ssh-agent");
+    command.arg("-D").arg("-a").arg(&socket);
+    let agent = Running::start(&mut command, Keep::All, false);
+    agent.shows("SSH_AUTH_SOCK");
+    let mut add = Command::new("ssh-add");
+    add.arg("-q").arg(&key.path).env("SSH_AUTH_SOCK", &socket);
+    Running::start(&mut add, Keep::All, false)
+        .wait(PATIENCE)
+        .code(0);
+    (agent, socket)
+}
+
+#[test]
+fn keys_of_an_agent_log_in_to_many_hosts_at_once() {
+    let sshd = Sshd::start();
+    let fleet = without_identity("web[1-30]", &sshd);
+    for algorithm in ["ed25519", "ecdsa", "rsa"] {
+        let key = KeyPair::generate(&fleet.tree().join(algorithm), algorithm);
+        sshd.authorize(&key.public());
+        let (agent, socket) = agent(&fleet, &key);
+        let ended = fleet.command(RUN).env("SSH_AUTH_SOCK", &socket).run();
+        ended.code(0).each_host_once(&names("web[1-30]"));
+        drop(agent);
+        std::fs::remove_file(socket).ok();
+    }
+}
+
+#[test]
+fn an_agent_that_does_not_answer_is_a_warning() {
+    let sshd = Sshd::start();
+    let fleet = Fleet::new().served("web1", &sshd);
+    let ended = fleet
+        .command(RUN)
+        .env("SSH_AUTH_SOCK", fleet.tree().join("nothing"))
+        .run();
+    ended.code(0).became("web1", "ok", "");
+}
+
+#[test]
+fn an_encrypted_key_asks_once_for_all_hosts() {
+    let sshd = Sshd::start();
+    let fleet = without_identity("web[1-5]", &sshd);
+    let key = KeyPair::with_passphrase(&fleet.tree().join("locked"), "ed25519", "open sesame");
+    sshd.authorize(&key.public());
+    let path = key.path.to_str().unwrap();
+    let mut running = fleet
+        .argv(["run", "-o", "jsonl", "--identity", path, "--", "true"])
+        .start_on_terminal();
+    running.shows("locked");
+    running.type_in("open sesame\n");
+    let ended = running.wait(PATIENCE);
+    ended.code(0);
+    assert_eq!(ended.out().matches("\"ok\"").count(), 5, "{ended}");
+    assert!(!ended.out().contains("sesame"), "{ended}");
+}
+
+#[test]
+fn nobody_is_asked_without_a_terminal() {
+    let sshd = Sshd::start();
+    let fleet = without_identity("web1", &sshd);
+    let key = KeyPair::with_passphrase(&fleet.tree().join("locked"), "ed25519", "open sesame");
+    sshd.authorize(&key.public());
+    let path = key.path.to_str().unwrap();
+    // setsid: without the terminal that the tests may have been started from.
+    let line = ["run", "-o", "jsonl", "--identity", path, "--", "true"];
+    let ended = fleet.argv(line).run_detached();
+    assert_ne!(
+        ended.status.and_then(|status| status.code()),
+        Some(0),
+        "{ended}"
+    );
+    let asked = fleet
+        .argv(["run", "-o", "jsonl", "--ask-pass", "--", "true"])
+        .run_detached();
+    asked.code(2).complains(&[]);
+}
+
+/// A server that takes the password of an account, and a fleet of its hosts.
+fn with_password(namespace: &Namespace, configuration: Configuration) -> (Sshd, Fleet, Account) {
+    let account = namespace.account_with_password("max", "secret word");
+    let sshd = configuration.start();
+    let key = sshd.host_keys[0].public();
+    let mut fleet = Fleet::new().log(&sshd.log());
+    for name in names("web[1-5]") {
+        fleet = fleet.ssh_host(&name, sshd.port(), &account.name, &key);
+    }
+    (sshd, fleet, account)
+}
+
+fn asks_for_the_password_once(fleet: &Fleet) {
+    let mut running = fleet
+        .command("run -o jsonl --ask-pass -- id -un")
+        .start_on_terminal();
+    running.shows("assword");
+    running.type_in("secret word\n");
+    let ended = running.wait(PATIENCE);
+    ended.code(0);
+    assert_eq!(ended.out().matches("max\\n").count(), 5, "{ended}");
+    assert!(!ended.out().contains("secret"), "{ended}");
+}
+
+#[test]
+fn a_password_is_asked_for_once() {
+    in_namespace!(|namespace: &Namespace| {
+        let configuration = Sshd::with().line("PasswordAuthentication yes");
+        let (_sshd, fleet, _) = with_password(namespace, configuration);
+        asks_for_the_password_once(&fleet);
+    });
+}
+
+#[test]
+fn a_password_answers_keyboard_interactive_too() {
+    in_namespace!(|namespace: &Namespace| {
+        let rules = "auth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
+        namespace.write_etc("pam.d/sshd", rules);
+        let configuration = Sshd::with()
+            .line("UsePAM yes")
+            .line("KbdInteractiveAuthentication yes");
+        let (_sshd, fleet, _) = with_password(namespace, configuration);
+        asks_for_the_password_once(&fleet);
+    });
+}
+
+#[test]
+fn a_wrong_password_is_told_and_shown_nowhere() {
+    in_namespace!(|namespace: &Namespace| {
+        let configuration = Sshd::with().line("PasswordAuthentication yes");
+        let (_sshd, fleet, _) = with_password(namespace, configuration);
+        let mut running = fleet
+            .command("run -o jsonl -w web1 --ask-pass -- id")
+            .start_on_terminal();
+        running.shows("assword");
+        running.type_in("wrong guess\n");
+        let ended = running.wait(PATIENCE);
+        ended.code(3).stdout_has("\"auth\"");
+        assert!(!ended.out().contains("guess"), "{ended}");
+    });
+}
+
+#[test]
+fn a_password_is_not_sent_to_a_key_nobody_knows() {
+    in_namespace!(|namespace: &Namespace| {
+        let configuration = Sshd::with().line("PasswordAuthentication yes");
+        let (sshd, fleet, _) = with_password(namespace, configuration);
+        fleet.write_known_hosts("");
+        let line = "run -o jsonl -w web1 --host-keys off --ask-pass -- id";
+        let mut running = fleet.command(line).start_on_terminal();
+        running.shows("assword");
+        running.type_in("secret word\n");
+        running.wait(PATIENCE).code(3).stdout_has("\"auth\"");
+        let log = sshd.log().to_string();
+        assert!(!log.contains("password for"), "{log}");
+    });
+}

@@ -1,0 +1,77 @@
+//! Commands against dropbear, which sends no signal names of its own, gives commands no process
+//! group and knows fewer algorithms.
+
+use std::time::Duration;
+
+use crate::run::{printed_arguments, prints_arguments};
+use crate::support::dropbear::Dropbear;
+use crate::support::fleet::Fleet;
+use crate::support::names;
+use crate::support::namespace::{Namespace, in_namespace};
+
+#[test]
+fn every_host_says_its_own_line() {
+    in_namespace!(|namespace: &Namespace| {
+        let dropbear = Dropbear::start(namespace);
+        let fleet = Fleet::new().served_by_dropbear("ap[1-5]", &dropbear);
+        let ended = fleet.hoist("run -o jsonl -- sh -c 'echo $HOIST_HOST; exit 3'");
+        ended.code(1).each_host_once(&names("ap[1-5]"));
+        for record in ended.records() {
+            assert_eq!(record.text("stdout"), record.text("host") + "\n", "{ended}");
+            assert_eq!(record.number("exit_code"), 3, "{ended}");
+        }
+    });
+}
+
+#[test]
+fn arguments_arrive_byte_for_byte() {
+    in_namespace!(|namespace: &Namespace| {
+        let dropbear = Dropbear::start(namespace);
+        let fleet = Fleet::new().served_by_dropbear("ap1", &dropbear);
+        let start = ["run", "-o", "jsonl", "--"].map(std::ffi::OsString::from);
+        let ended = fleet
+            .argv(start.into_iter().chain(prints_arguments()))
+            .run();
+        ended.code(0);
+        assert_eq!(
+            ended.record("ap1").bytes("stdout"),
+            printed_arguments(),
+            "{ended}"
+        );
+    });
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_ended_there_and_nothing_else() {
+    in_namespace!(|namespace: &Namespace| {
+        let dropbear = Dropbear::start(namespace);
+        let fleet = Fleet::new().served_by_dropbear("ap[1-2]", &dropbear);
+        let staying = fleet.staying();
+        let fleet = fleet.acts("ap1", &staying).acts("ap2", "echo fine");
+        let ended = fleet.hoist(&format!("run -o jsonl --timeout 1s -- {}", fleet.act()));
+        ended
+            .code(3)
+            .became("ap1", "failed", "timeout")
+            .became("ap2", "ok", "");
+        ended.within(Duration::from_secs(15));
+        assert_eq!(ended.record("ap1").text("killed"), "confirmed", "{ended}");
+        fleet.nobody_stays();
+        // The server is still there: only the command was ended.
+        fleet.hoist("run -o jsonl -w ap1 -- true").code(0);
+    });
+}
+
+#[test]
+fn pipes_and_input_flow_together() {
+    in_namespace!(|namespace: &Namespace| {
+        let dropbear = Dropbear::start(namespace);
+        let fleet = Fleet::new().served_by_dropbear("ap1", &dropbear);
+        fleet.tree().write("work/input", vec![b'x'; 4 << 20]);
+        let line = "run -o jsonl --stdin input -- sh -c 'tee /dev/stderr'";
+        let record = fleet.hoist(line).code(0).record("ap1");
+        assert_eq!(
+            (record.number("stdout_bytes"), record.number("stderr_bytes")),
+            (4 << 20, 4 << 20)
+        );
+    });
+}

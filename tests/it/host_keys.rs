@@ -1,0 +1,257 @@
+//! Whose key a host shows, and what is known about it.
+
+use std::fs;
+
+use crate::support::fleet::Fleet;
+use crate::support::keys::KeyPair;
+use crate::support::names;
+use crate::support::process::must;
+use crate::support::sshd::Sshd;
+
+/// A server that logs every request for a login, and a fleet of hosts there that nobody knows yet.
+fn strangers(pattern: &str) -> (Sshd, Fleet) {
+    let sshd = Sshd::with().line("LogLevel DEBUG1").start();
+    let fleet = Fleet::new()
+        .log(&sshd.log())
+        .with_identity(&sshd.client_key)
+        .strangers(pattern, sshd.port());
+    (sshd, fleet)
+}
+
+/// Checks that nobody tried to log in: no user name, no key, no password was sent.
+#[track_caller]
+fn no_credential_was_sent(sshd: &Sshd) {
+    let log = sshd.log().to_string();
+    assert!(
+        log.contains("Connection from"),
+        "the server was there: {log}"
+    );
+    assert!(!log.contains("userauth-request"), "{log}");
+}
+
+const RUN: &str = "run -o jsonl -- true";
+
+#[test]
+fn an_unknown_key_is_refused_and_nothing_is_sent() {
+    let (sshd, fleet) = strangers("web[1-2]");
+    let ended = fleet.hoist(RUN);
+    ended
+        .code(3)
+        .became("web1", "failed", "host-key-unknown")
+        .became("web2", "failed", "host-key-unknown");
+    let message = ended.record("web1").text("message");
+    assert!(
+        message.contains(&sshd.host_keys[0].fingerprint()),
+        "{ended}"
+    );
+    no_credential_was_sent(&sshd);
+    assert_eq!(fleet.known_hosts(), "");
+}
+
+#[test]
+fn a_changed_key_is_refused_with_the_line_that_disagrees() {
+    let (sshd, fleet) = strangers("web1");
+    let other = KeyPair::generate(&fleet.tree().join("other"), "ed25519");
+    let lines = format!("# mine\n\n[127.1.0.2]:{} {}\n", sshd.port(), other.public());
+    fleet.write_known_hosts(&lines);
+    for policy in ["strict", "accept-new"] {
+        let ended = fleet.hoist(&format!("run -o jsonl --host-keys {policy} -- true"));
+        ended.code(3).became("web1", "failed", "host-key-changed");
+        let message = ended.record("web1").text("message");
+        assert!(message.contains("known_hosts:3"), "{ended}");
+    }
+    no_credential_was_sent(&sshd);
+    assert_eq!(fleet.known_hosts(), lines, "the file is as it was");
+}
+
+#[test]
+fn a_revoked_key_is_refused_whatever_the_policy() {
+    let (sshd, fleet) = strangers("web1");
+    let key = sshd.host_keys[0].public();
+    fleet.write_known_hosts(&format!(
+        "@revoked * {key}\n[127.1.0.2]:{} {key}\n",
+        sshd.port()
+    ));
+    for policy in ["strict", "accept-new", "off"] {
+        let ended = fleet.hoist(&format!("run -o jsonl --host-keys {policy} -- true"));
+        ended.code(3).became("web1", "failed", "host-key-changed");
+    }
+    no_credential_was_sent(&sshd);
+}
+
+#[test]
+fn known_hosts_is_read_as_openssh_reads_it() {
+    let (sshd, fleet) = strangers("web1");
+    let (key, port) = (sshd.host_keys[0].public(), sshd.port());
+    for line in [
+        format!("[127.1.0.2]:{port} {key}"),
+        format!("* {key}"),
+        format!("[127.1.*]:{port} {key} a comment"),
+        format!("other,[127.1.0.?]:{port} {key}"),
+        format!("  [127.1.0.2]:{port}\t{key}"),
+        format!("[127.1.0.2]:{port} ssh-rsa AAAA-broken\n[127.1.0.2]:{port} {key}"),
+    ] {
+        fleet.write_known_hosts(&(line + "\n"));
+        fleet.hoist(RUN).code(0);
+    }
+    for line in [
+        format!("127.1.0.2 {key}"),
+        format!("*,![127.1.0.2]:{port} {key}"),
+        format!("# [127.1.0.2]:{port} {key}"),
+        format!("[127.1.0.3]:{port} {key}"),
+    ] {
+        fleet.write_known_hosts(&(line + "\n"));
+        fleet
+            .hoist(RUN)
+            .code(3)
+            .became("web1", "failed", "host-key-unknown");
+    }
+}
+
+#[test]
+fn hashed_names_are_known() {
+    let (sshd, fleet) = strangers("web[1-3]");
+    let key = sshd.host_keys[0].public();
+    let line = |n: usize| format!("[127.1.0.{}]:{} {key}\n", n + 1, sshd.port());
+    fleet.write_known_hosts(&(1..=3).map(line).collect::<String>());
+    let path = fleet.tree().join("home/.ssh/known_hosts");
+    must("ssh-keygen", &[&"-q", &"-H", &"-f", &path]);
+    assert!(
+        fleet.known_hosts().starts_with("|1|"),
+        "{}",
+        fleet.known_hosts()
+    );
+    fleet.hoist(RUN).code(0).each_host_once(&names("web[1-3]"));
+}
+
+#[test]
+fn the_type_that_is_known_is_asked_for() {
+    let sshd = Sshd::with().host_keys(&["ed25519", "ecdsa", "rsa"]).start();
+    for key in &sshd.host_keys {
+        let fleet = Fleet::new()
+            .log(&sshd.log())
+            .with_identity(&sshd.client_key)
+            .ssh_hosts("web1", sshd.port(), &key.public());
+        fleet.hoist(RUN).code(0).became("web1", "ok", "");
+    }
+}
+
+#[test]
+fn new_keys_are_accepted_and_remembered_when_told_so() {
+    let (sshd, fleet) = strangers("web[1-40]");
+    let ended = fleet.hoist("run -o jsonl --host-keys accept-new -- true");
+    ended.code(0).each_host_once(&names("web[1-40]"));
+    let known = fleet.known_hosts();
+    assert_eq!(known.lines().count(), 40, "{known}");
+    let key = sshd.host_keys[0].public();
+    assert!(known.lines().all(|line| line.ends_with(&key)), "{known}");
+    let path = fleet.tree().join("home/.ssh/known_hosts");
+    for last in ["2", "41"] {
+        let name = format!("[127.1.0.{last}]:{}", sshd.port());
+        must("ssh-keygen", &[&"-F", &name, &"-f", &path]);
+    }
+    fleet.hoist(RUN).code(0);
+    assert_eq!(fleet.known_hosts(), known, "nothing is written twice");
+}
+
+#[test]
+fn keys_are_added_after_a_last_line_without_an_end() {
+    let (sshd, fleet) = strangers("web1");
+    let other = KeyPair::generate(&fleet.tree().join("other"), "ed25519");
+    let line = format!("elsewhere {}", other.public());
+    fleet.write_known_hosts(&line);
+    fleet
+        .hoist("run -o jsonl --host-keys accept-new -- true")
+        .code(0);
+    let known = fleet.known_hosts();
+    assert_eq!(known.lines().count(), 2, "{known}");
+    assert!(known.starts_with(&(line + "\n")), "{known}");
+    drop(sshd);
+}
+
+#[test]
+fn a_missing_known_hosts_is_made_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (sshd, fleet) = strangers("web1");
+    let path = fleet.tree().join("home/.ssh/known_hosts");
+    fs::remove_file(&path).unwrap();
+    fleet
+        .hoist("run -o jsonl --host-keys accept-new -- true")
+        .code(0);
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+    drop(sshd);
+}
+
+#[test]
+fn any_key_will_do_when_told_so_and_none_is_remembered() {
+    let (_sshd, fleet) = strangers("web1");
+    fleet.hoist("run -o jsonl --host-keys off -- true").code(0);
+    assert_eq!(fleet.known_hosts(), "");
+}
+
+#[test]
+fn the_key_in_the_inventory_is_the_only_one() {
+    let (sshd, fleet) = strangers("web1");
+    let other = KeyPair::generate(&fleet.tree().join("other"), "ed25519");
+    let (right, wrong) = (sshd.host_keys[0].public(), other.public());
+    let port = sshd.port();
+    let user = crate::support::sshd::user();
+    let row = |key: &str| {
+        format!("name,address,port,user,host_key\nweb1,127.1.0.2,{port},{user},{key}\n")
+    };
+    fleet.write_known_hosts(&format!("* {wrong}\n"));
+    let fleet = fleet.inventory(&row(&right));
+    fleet.hoist(RUN).code(0).became("web1", "ok", "");
+    fleet.write_known_hosts(&format!("* {right}\n"));
+    let fleet = fleet.inventory(&row(&wrong));
+    fleet
+        .hoist(RUN)
+        .code(3)
+        .became("web1", "failed", "host-key-changed");
+    fleet
+        .hoist("run -o jsonl --host-keys accept-new -- true")
+        .code(3);
+}
+
+#[test]
+fn another_file_can_be_named() {
+    let (sshd, fleet) = strangers("web1");
+    fleet
+        .tree()
+        .write("work/known", format!("* {}\n", sshd.host_keys[0].public()));
+    fleet
+        .hoist("run -o jsonl --known-hosts known -- true")
+        .code(0);
+}
+
+#[test]
+fn somebody_at_a_terminal_is_asked_once_for_all() {
+    let (sshd, fleet) = strangers("web[1-3]");
+    let mut running = fleet.command("run -o jsonl -- true").start_on_terminal();
+    running
+        .shows(&sshd.host_keys[0].fingerprint())
+        .shows("[y/N]");
+    running.type_in("yes\n");
+    let ended = running.wait(crate::support::PATIENCE);
+    ended.code(0);
+    assert_eq!(ended.out().matches("[y/N]").count(), 1, "{ended}");
+    assert_eq!(fleet.known_hosts().lines().count(), 3, "{ended}");
+}
+
+#[test]
+fn somebody_at_a_terminal_may_say_no() {
+    let (sshd, fleet) = strangers("web1");
+    // `--yes` answers confirmations, never this.
+    let mut running = fleet
+        .command("run -o jsonl --yes -- true")
+        .start_on_terminal();
+    running.shows("[y/N]");
+    running.type_in("\n");
+    running
+        .wait(crate::support::PATIENCE)
+        .code(3)
+        .stdout_has("host-key-unknown");
+    assert_eq!(fleet.known_hosts(), "");
+    no_credential_was_sent(&sshd);
+}
