@@ -102,14 +102,14 @@ impl Sshd {
         self.server.pid()
     }
 
-    /// Returns a line of shell with which a command kills the server's process for its own session,
-    /// so that nobody tells how the command ended.
+    /// Returns a line of shell with which a command kills the server's processes for its own
+    /// session, so that nobody tells how the command ended.
     pub(crate) fn cuts_the_session(&self) -> String {
         let listener = self.pid();
         format!(
-            "p=$PPID; while [ $p -gt 1 ]; do \
+            "p=$PPID; while [ $p != {listener} ] && [ $p -gt 1 ]; do \
              q=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$p/status); \
-             [ $q = {listener} ] && kill -KILL $p; p=$q; done; sleep 20"
+             case $(cat /proc/$p/comm) in sshd*) kill -KILL $p;; esac; p=$q; done; sleep 20"
         )
     }
 
