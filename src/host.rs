@@ -130,16 +130,16 @@ fn check(what: &'static str, text: &str, reserved: &[char]) -> Result<(), NameEr
             text: escaped(text),
         });
     }
-    // Nearly every name is plain ASCII letters and digits: look no further then.
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if text.bytes().all(plain) {
-        return Ok(());
-    }
     if text == "." || text == ".." {
         return Err(NameError::Dots {
             what,
             text: text.to_owned(),
         });
+    }
+    // Nearly every name is plain ASCII letters, digits and dots: look no further then.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if text.bytes().all(plain) {
+        return Ok(());
     }
     let bad = |c: char| c == ' ' || !is_printable(c) || reserved.contains(&c);
     match text.chars().enumerate().find(|(_, c)| bad(*c)) {
