@@ -14,6 +14,9 @@ pub enum QuoteError {
     /// No program is named.
     #[error("the command is empty; name a program")]
     Empty,
+    /// A working directory without a name.
+    #[error("the working directory is empty; name one, or leave it out")]
+    EmptyDirectory,
     /// Neither arguments nor variables can hold a NUL.
     #[error("{what} holds a NUL byte, which no program can be given; send it through --stdin")]
     Nul {
@@ -60,6 +63,9 @@ pub fn check(exec: &Exec) -> Result<(), QuoteError> {
         Command::Shell(line) => without_nul(line.as_bytes(), || "the command line".to_owned())?,
     }
     if let Some(cwd) = &exec.cwd {
+        if cwd.as_os_str().is_empty() {
+            return Err(QuoteError::EmptyDirectory);
+        }
         without_nul(cwd.as_os_str().as_bytes(), || {
             "the working directory".to_owned()
         })?;
@@ -113,6 +119,9 @@ mod tests {
         insta::assert_snapshot!(error(&argv(&["a", "b\0"])), @"argument 1 holds a NUL byte, which no program can be given; send it through --stdin");
         insta::assert_snapshot!(error(&argv(&["a\0"])), @"the program's name holds a NUL byte, which no program can be given; send it through --stdin");
         let mut exec = argv(&["a"]);
+        exec.cwd = Some("".into());
+        assert_eq!(check(&exec), Err(QuoteError::EmptyDirectory));
+        exec.cwd = None;
         exec.env = vec![("A".into(), "\0".into())];
         insta::assert_snapshot!(error(&exec), @"variable A holds a NUL byte, which no program can be given; send it through --stdin");
         for name in ["", "1a", "a-b", "a=b", "é", "a\n", "a b"] {

@@ -1,0 +1,92 @@
+//! Writes a command's stdin, as far as the command reads it.
+
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_process::ChildStdin;
+use futures_lite::AsyncWrite;
+
+use crate::remote::Stdin;
+
+/// How much is taken from the source at once.
+const CHUNK_BYTES: usize = 32 * 1024;
+
+/// How much is written before others get a turn.
+const TURN_BYTES: usize = 1024 * 1024;
+
+/// A pipe and what is still to be written to it.
+pub(super) struct Feed {
+    pipe: ChildStdin,
+    source: Stdin,
+    /// Place in the source behind `chunk`.
+    position: u64,
+    chunk: Vec<u8>,
+    /// How much of `chunk` is written.
+    written: usize,
+}
+
+impl Feed {
+    pub(super) fn new(pipe: ChildStdin, source: Stdin) -> Self {
+        Self {
+            pipe,
+            source,
+            position: 0,
+            chunk: Vec::new(),
+            written: 0,
+        }
+    }
+
+    /// Writes what the pipe takes. Ready when all is written, or nobody reads any more.
+    ///
+    /// # Errors
+    /// When the source can't be read.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut turn = 0;
+        while turn < TURN_BYTES {
+            if self.written == self.chunk.len() && !self.fill()? {
+                return Poll::Ready(Ok(()));
+            }
+            let rest = &self.chunk[self.written..];
+            match ready!(Pin::new(&mut self.pipe).poll_write(cx, rest)) {
+                Ok(written) => {
+                    self.written += written;
+                    turn += written;
+                }
+                // The command doesn't want more.
+                Err(_) => return Poll::Ready(Ok(())),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes the next chunk from the source; false at its end.
+    fn fill(&mut self) -> io::Result<bool> {
+        self.chunk.clear();
+        self.written = 0;
+        match &self.source {
+            Stdin::Empty => {}
+            Stdin::Bytes(bytes) => {
+                let from = usize::try_from(self.position).unwrap_or(usize::MAX);
+                let rest = bytes.get(from..).unwrap_or_default();
+                let length = rest.len().min(CHUNK_BYTES);
+                self.chunk.extend_from_slice(&rest[..length]);
+            }
+            Stdin::File(file) => {
+                self.chunk.resize(CHUNK_BYTES, 0);
+                let read = loop {
+                    match file.read_at(&mut self.chunk, self.position) {
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        read => break read,
+                    }
+                };
+                self.chunk.truncate(*read.as_ref().unwrap_or(&0));
+                read?;
+            }
+        }
+        self.position += self.chunk.len() as u64;
+        Ok(!self.chunk.is_empty())
+    }
+}
