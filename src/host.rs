@@ -313,6 +313,11 @@ impl FromStr for TransportName {
 pub struct Variables(Vec<(Arc<str>, Box<str>)>);
 
 impl Variables {
+    /// Returns no variables, with room for `count`: a million hosts should not each hold spare.
+    pub fn with_capacity(count: usize) -> Self {
+        Self(Vec::with_capacity(count))
+    }
+
     /// Returns the value of `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
