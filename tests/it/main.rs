@@ -36,6 +36,8 @@ mod inventories;
 mod limits;
 /// Arguments and environment through every login shell.
 mod login_shells;
+/// Manual pages: all of them, as they are generated.
+mod man;
 /// What `hoist run` prints and writes.
 mod output;
 /// `hoist run` on this machine.

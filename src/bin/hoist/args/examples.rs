@@ -1,0 +1,91 @@
+//! The examples that help and the manual pages show.
+
+use std::fmt::Write;
+
+/// Command lines with what each does.
+pub(crate) struct Examples(pub &'static [(&'static str, &'static str)]);
+
+impl Examples {
+    /// Returns them as they stand below a subcommand's help.
+    pub(crate) fn for_help(&self) -> String {
+        let mut text = "Examples:".to_owned();
+        for (line, purpose) in self.0 {
+            let _ = write!(text, "\n  {line}\n      {purpose}");
+        }
+        text
+    }
+}
+
+pub(crate) const HOIST: Examples = Examples(&[
+    (
+        "hoist run -i fleet.csv -- uptime",
+        "One command on every host of an inventory",
+    ),
+    (
+        "hoist hosts -i fleet.csv -w @web",
+        "Which hosts that group holds",
+    ),
+    ("hoist man run", "The manual page of a subcommand"),
+]);
+
+pub(crate) const RUN: Examples = Examples(&[
+    (
+        "hoist run -i fleet.csv -w @web -- systemctl is-active nginx",
+        "Several words are a program and its arguments, exactly as typed",
+    ),
+    (
+        "hoist run -w 'web[01-20],db1' -l root 'apt-get -y upgrade'",
+        "A lone word is split like a shell would; no inventory is needed",
+    ),
+    (
+        "hoist run -i fleet.csv --shell 'df -h / | tail -1'",
+        "The account's shell gets the line, with its pipe",
+    ),
+    (
+        "hoist run -i fleet.csv -o jsonl --timeout 30s -- cat /etc/os-release",
+        "One JSON record a host, for other programs",
+    ),
+    (
+        "hoist run -i fleet.csv --failed-to bad.txt -- ./upgrade; hoist run -i bad.txt -- ./upgrade",
+        "Again, where it failed",
+    ),
+]);
+
+pub(crate) const HOSTS: Examples = Examples(&[
+    (
+        "hoist hosts -i fleet.csv -w '@web!web03' --where dc=ams*",
+        "The hosts of a group but one, in some data centres",
+    ),
+    (
+        "hoist hosts -i fleet.csv -o csv",
+        "The inventory as hoist understands it",
+    ),
+    (
+        "hoist hosts --expand 'web[01-20/2]'",
+        "The names a pattern stands for",
+    ),
+    ("hoist hosts --fold < names.txt", "A pattern for many names"),
+]);
+
+pub(crate) const COMPLETIONS: Examples = Examples(&[
+    (
+        "hoist completions bash > ~/.local/share/bash-completion/completions/hoist",
+        "For bash",
+    ),
+    ("hoist completions zsh > \"${fpath[1]}/_hoist\"", "For zsh"),
+    (
+        "hoist completions fish > ~/.config/fish/completions/hoist.fish",
+        "For fish",
+    ),
+]);
+
+pub(crate) const MAN: Examples = Examples(&[
+    (
+        "hoist man run | man -l -",
+        "Read the manual page of hoist run",
+    ),
+    (
+        "hoist man > /usr/local/share/man/man1/hoist.1",
+        "Install the page of hoist itself",
+    ),
+]);

@@ -1,0 +1,27 @@
+//! One file per subcommand.
+
+use crate::args::{Cli, Verb};
+use crate::exit_code;
+use crate::report::Failure;
+use crate::settings::{Environment, Origins};
+
+mod completions;
+mod hosts;
+mod man;
+mod run;
+mod selecting;
+
+/// Does what was asked and returns the exit code.
+pub(crate) fn execute(
+    cli: Cli,
+    origins: &Origins,
+    environment: &Environment,
+) -> Result<u8, Failure> {
+    match cli.subcommand {
+        Verb::Completions { shell } => completions::run(shell)?,
+        Verb::Man { page } => man::run(page.as_deref())?,
+        Verb::Hosts(hosts) => hosts::run(&hosts)?,
+        Verb::Run(run) => return run::run(&run, origins, environment),
+    }
+    Ok(exit_code::OK)
+}

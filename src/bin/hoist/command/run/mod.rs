@@ -1,0 +1,344 @@
+//! `hoist run`: one command on every selected host.
+//!
+//! What was typed becomes a plan; everything that can be wrong is found, and everything that must
+//! be asked is asked, before the first connection. Then the engine works the plan, the outputs are
+//! told, and the summary becomes the exit code.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use hoist::engine::{self, Ask, Cancel};
+use hoist::event::RunId;
+use hoist::host::{Endpoint, TransportName};
+use hoist::hostset::{HostSet, Login};
+use hoist::outcome::Summary;
+use hoist::plan::{Limits, Plan};
+use hoist::quote;
+use hoist::remote::Exec;
+use hoist::render::Format;
+use hoist::spool::Store;
+use hoist::transport::local::Local;
+use hoist::transport::ssh::{HostKeyPolicy, Ssh, SshOptions};
+use hoist::transport::{Transports, UnknownKey};
+
+use super::selecting::{self, Chosen};
+use crate::args::Run;
+use crate::exit_code;
+use crate::report::{Failure, note};
+use crate::settings::{Environment, Origin, Origins};
+use crate::ui::Terminal;
+use crate::ui::prompt::{self, Question};
+
+mod account;
+mod again;
+mod credentials;
+mod dry_run;
+mod endpoints;
+mod host_keys;
+mod outputs;
+mod room;
+mod signals;
+mod stdin;
+mod words;
+
+use credentials::{Credentials, Places};
+use endpoints::Everywhere;
+use outputs::{Outputs, Surroundings};
+use signals::Watch;
+use words::Reading;
+
+/// A run on a whole inventory larger than this is confirmed first, if somebody is there.
+const UNCONFIRMED_HOSTS: usize = 100;
+
+/// Handshakes in flight at first, for each core.
+const HANDSHAKES_PER_CORE: usize = 32;
+
+/// More hosts at once than this get a smaller receive window each.
+const WIDE_FAN_OUT: usize = 500;
+
+/// The smaller window, in bytes.
+const SMALL_WINDOW: u32 = 256 * 1024;
+
+/// Does the run and returns the exit code.
+pub(crate) fn run(run: &Run, origins: &Origins, environment: &Environment) -> Result<u8, Failure> {
+    let job = Job {
+        run,
+        origins,
+        environment,
+        terminal: Terminal::detect(),
+        default_identities: endpoints::default_identities(environment.home.as_deref()),
+    };
+    job.check()?;
+    let exec = job.exec()?;
+    let chosen = selecting::select(&run.selecting)?;
+    let is_everything = job.is_everything(&chosen);
+    let has_logins = chosen
+        .hosts
+        .iter()
+        .any(|host| host.login != Login::default());
+    let plan = job.plan(exec, chosen)?;
+    if run.executing.dry_run {
+        let printed = dry_run::print(&plan, &mut io::BufWriter::new(io::stdout()));
+        return printed
+            .map(|()| exit_code::OK)
+            .map_err(|error| Failure::writing(&error));
+    }
+    if is_everything && !job.is_confirmed(plan.hosts.len()) {
+        return Err(Failure::usage("nothing was done").hint("select hosts with `-w`"));
+    }
+    job.execute(&plan, has_logins)
+}
+
+/// What one run is asked to be.
+struct Job<'a> {
+    run: &'a Run,
+    origins: &'a Origins,
+    environment: &'a Environment,
+    terminal: Terminal,
+    default_identities: Vec<PathBuf>,
+}
+
+impl Job<'_> {
+    /// Refuses flags that don't go together.
+    fn check(&self) -> Result<(), Failure> {
+        let (executing, showing) = (&self.run.executing, &self.run.showing);
+        let wants_stdin = executing.stdin.as_deref().is_some_and(selecting::is_stdin);
+        if wants_stdin && selecting::reads_stdin(&self.run.selecting) {
+            return Err(
+                Failure::usage("--inventory and --stdin can't both read stdin")
+                    .hint("put one of them into a file"),
+            );
+        }
+        if showing.events && showing.output != Some(Format::Jsonl) {
+            return Err(Failure::usage("--events needs `-o jsonl`"));
+        }
+        Ok(())
+    }
+
+    /// Understands the command and opens what it reads.
+    fn exec(&self) -> Result<Exec, Failure> {
+        let executing = &self.run.executing;
+        let understood = words::understand(&self.run.command, self.reading())?;
+        if let Some(hint) = understood.hint.filter(|_| !self.run.showing.quiet) {
+            note(&hint);
+        }
+        let variables = executing.env.iter();
+        let exec = Exec {
+            cwd: executing.cwd.clone(),
+            env: variables
+                .map(|set| (set.name.clone(), set.value.clone()))
+                .collect(),
+            stdin: stdin::open(executing.stdin.as_deref(), self.folder())?,
+            max_output: self.run.limiting.max_output.0,
+            timeout: self.run.limiting.timeout.0,
+            ..Exec::new(understood.command)
+        };
+        quote::check(&exec).map_err(Failure::usage)?;
+        Ok(exec)
+    }
+
+    /// Of two flags that exclude each other, the one set nearer to the person counts.
+    fn reading(&self) -> Reading {
+        let executing = &self.run.executing;
+        let is_nearer = self.origins.of("shell") >= self.origins.of("no_split");
+        match (executing.shell, executing.no_split) {
+            (true, false) => Reading::Shell,
+            (true, true) if is_nearer => Reading::Shell,
+            (_, true) => Reading::Exact,
+            (false, false) => Reading::Split,
+        }
+    }
+
+    /// Returns where files that outgrow memory go.
+    fn folder(&self) -> &Path {
+        let chosen = self.environment.temporary.as_deref();
+        // Not /tmp: there, large outputs often are memory again.
+        chosen.unwrap_or(Path::new("/var/tmp"))
+    }
+
+    /// Decides everything that can be decided without contacting anybody.
+    fn plan(&self, exec: Exec, chosen: Chosen) -> Result<Plan, Failure> {
+        let limiting = &self.run.limiting;
+        let hosts = self.endpoints(chosen)?;
+        let wanted = limiting.fan_out.get().min(hosts.len());
+        let fan_out = room::fan_out(wanted, &hosts);
+        if fan_out < wanted {
+            note(&format!(
+                "hoist: only {fan_out} hosts are worked at once, not {wanted}: \
+                 `ulimit -n` doesn't allow more open files"
+            ));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let plan = Plan {
+            run: RunId::new(SystemTime::now(), fastrand::u32(..)),
+            hosts,
+            exec,
+            limits: Limits {
+                fan_out,
+                handshakes: HANDSHAKES_PER_CORE * cores,
+                connect_timeout: limiting.connect_timeout,
+                retries: limiting.retries,
+                grace: limiting.grace,
+            },
+        };
+        check_length(&plan)?;
+        Ok(plan)
+    }
+
+    fn endpoints(&self, chosen: Chosen) -> Result<Vec<Endpoint>, Failure> {
+        let everywhere = Everywhere {
+            connecting: &self.run.connecting,
+            origins: self.origins,
+            own_user: account::own_user(self.environment.user.as_deref()),
+            default_identities: self.default_identities.clone(),
+            home: self.environment.home.as_deref(),
+        };
+        everywhere.resolve(chosen.hosts)
+    }
+
+    /// Whether nothing narrows a whole large inventory.
+    fn is_everything(&self, chosen: &Chosen) -> bool {
+        let selecting = &self.run.selecting;
+        chosen.hosts.len() > UNCONFIRMED_HOSTS
+            && selecting.hosts.is_empty()
+            && selecting.wheres.is_empty()
+            && selecting.exclude.is_empty()
+            && selecting.pick.is_none()
+            && selecting.expect.is_none()
+    }
+
+    /// Asks whether all of these hosts are meant; yes where nobody can be asked.
+    fn is_confirmed(&self, hosts: usize) -> bool {
+        let is_asked = !self.run.executing.yes && self.is_person_there();
+        !is_asked || Question::new().ask(&format!("Execute on all {hosts} hosts?"))
+    }
+
+    fn is_person_there(&self) -> bool {
+        self.terminal.is_stderr && prompt::is_possible()
+    }
+
+    /// Works the plan and tells what became of it.
+    ///
+    /// With `has_logins` a pattern named users or ports, which names alone don't tell.
+    fn execute(&self, plan: &Plan, has_logins: bool) -> Result<u8, Failure> {
+        let cancel = Cancel::new();
+        let watch = Watch::start(&cancel)
+            .map_err(|error| Failure::own(format!("cannot watch for signals: {error}")))?;
+        let transports = self.transports(plan)?;
+        let store = Store::new(self.folder().to_owned());
+        let around = Surroundings {
+            origins: self.origins,
+            environment: self.environment,
+            terminal: self.terminal,
+            store: &store,
+            cancel: &cancel,
+        };
+        let mut outputs = Outputs::open(plan, &self.run.showing, &around)?;
+        let notes = outputs.notes();
+        watch.begin(notes.clone(), plan.limits.grace);
+
+        let mut ask = |keys: &[UnknownKey]| host_keys::ask(keys, &watch, &notes);
+        let ask: Option<Ask<'_>> = if self.may_ask_about_keys() {
+            Some(&mut ask)
+        } else {
+            None
+        };
+        let listeners = &mut outputs.listeners();
+        let worked = engine::run(plan, &transports, &cancel, listeners, ask);
+        let signalled = watch.end();
+        let again = |failed: &HostSet| {
+            let command = &self.run.command;
+            again::line(self.origins, command, failed).filter(|_| !has_logins)
+        };
+        let is_recorded = outputs.close(plan, &worked, again);
+        let mut summary = worked.unwrap_or_else(|_| Summary::default());
+        summary.stopped_by = signalled.or(summary.stopped_by);
+        Ok(exit_code::of_run(
+            &summary,
+            is_recorded,
+            self.run.showing.exit,
+        ))
+    }
+
+    /// Reads what is needed to log in, asking where that must be.
+    fn transports(&self, plan: &Plan) -> Result<Transports, Failure> {
+        let has_ssh = plan
+            .hosts
+            .iter()
+            .any(|host| host.transport == TransportName::Ssh);
+        let options = if has_ssh {
+            self.ssh_options(plan)?
+        } else {
+            SshOptions::default()
+        };
+        let ssh = Ssh::new(options).map_err(Failure::own)?;
+        for warning in ssh.warnings() {
+            note(&format!("hoist: {warning}"));
+        }
+        Ok(Transports {
+            ssh: Box::new(ssh),
+            local: Box::new(Local::new()),
+        })
+    }
+
+    fn ssh_options(&self, plan: &Plan) -> Result<SshOptions, Failure> {
+        let connecting = &self.run.connecting;
+        let agent = self.environment.agent.as_deref();
+        let places = Places {
+            by_default: &self.default_identities,
+            agent,
+            asks_password: connecting.ask_pass,
+        };
+        let Credentials {
+            identities,
+            password,
+        } = credentials::gather(&plan.hosts, &places)?;
+        let is_wide = plan.limits.fan_out > WIDE_FAN_OUT;
+        Ok(SshOptions {
+            known_hosts: self.known_hosts(),
+            global_known_hosts: ["ssh_known_hosts", "ssh_known_hosts2"]
+                .map(|name| Path::new("/etc/ssh").join(name))
+                .to_vec(),
+            policy: connecting.host_keys,
+            identities,
+            agent: agent.map(Path::to_owned),
+            password,
+            window: if is_wide { SMALL_WINDOW } else { 0 },
+            ..SshOptions::default()
+        })
+    }
+
+    fn known_hosts(&self) -> Vec<PathBuf> {
+        let chosen = &self.run.connecting.known_hosts;
+        if !chosen.is_empty() {
+            return chosen.clone();
+        }
+        let home = self.environment.home.iter();
+        home.flat_map(|home| {
+            ["known_hosts", "known_hosts2"].map(|name| home.join(".ssh").join(name))
+        })
+        .collect()
+    }
+
+    /// Whether a person is there, and nothing but the default policy says what to do.
+    fn may_ask_about_keys(&self) -> bool {
+        let is_default = self.origins.of("host_keys") == Origin::BuiltIn;
+        let policy = self.run.connecting.host_keys;
+        is_default && policy == HostKeyPolicy::Strict && self.is_person_there()
+    }
+}
+
+/// Refuses a command that is too long to be sent, before any host is contacted. The host with the
+/// longest name gets the longest line.
+fn check_length(plan: &Plan) -> Result<(), Failure> {
+    let over_ssh = plan.hosts.iter().enumerate();
+    let longest = over_ssh
+        .filter(|(_, host)| host.transport == TransportName::Ssh)
+        .max_by_key(|(_, host)| host.name.as_str().len());
+    if let Some((index, _)) = longest {
+        let exec = plan.exec_for(index);
+        quote::command_line(&exec, &quote::Marker::random()).map_err(Failure::usage)?;
+    }
+    Ok(())
+}

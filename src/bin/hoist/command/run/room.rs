@@ -1,0 +1,70 @@
+//! Room for open files: raises `ulimit -n`, and lowers the fan-out where that is not enough.
+
+use hoist::host::{Endpoint, TransportName};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Files that hoist needs open besides those of the hosts: its own outputs, the inventory, what
+/// the workers wait on, lookups of names.
+const RESERVED: u64 = 64;
+
+/// Raises the limit as far as needed and returns the fan-out that fits, at least 1.
+pub(super) fn fan_out(wanted: usize, hosts: &[Endpoint]) -> usize {
+    let wanted = wanted.min(hosts.len()).max(1);
+    let each = hosts.iter().map(|host| files(host.transport)).max();
+    let each = each.unwrap_or(1);
+    fitting(wanted, each, raise(RESERVED + each * wanted as u64))
+}
+
+/// Returns how many files a host needs at once.
+fn files(transport: TransportName) -> u64 {
+    match transport {
+        // The connection, and for a moment a lookup or the agent.
+        TransportName::Ssh => 2,
+        // Three pipes, and both their ends while the process is made; the process itself.
+        TransportName::Local => 7,
+    }
+}
+
+fn fitting(wanted: usize, each: u64, limit: Option<u64>) -> usize {
+    let Some(limit) = limit else {
+        return wanted;
+    };
+    let fitting = limit.saturating_sub(RESERVED) / each;
+    wanted
+        .min(usize::try_from(fitting).unwrap_or(usize::MAX))
+        .max(1)
+}
+
+/// Makes sure that `needed` files can be open, if that is possible, and returns how many can be;
+/// `None` when there is no limit. Raises no further than needed: commands on this machine inherit
+/// the limit, and some programs walk through all of it.
+fn raise(needed: u64) -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.current?;
+    if current >= needed {
+        return Some(current);
+    }
+    let wanted = limit.maximum.map_or(needed, |maximum| needed.min(maximum));
+    let raised = Rlimit {
+        current: Some(wanted),
+        ..limit
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => Some(wanted),
+        Err(_) => Some(current),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fan_out_is_what_fits() {
+        assert_eq!(fitting(128, 2, Some(1024)), 128);
+        assert_eq!(fitting(1000, 2, Some(1024)), 480);
+        assert_eq!(fitting(1000, 7, Some(1024)), 137);
+        assert_eq!(fitting(1000, 7, None), 1000);
+        assert_eq!(fitting(128, 2, Some(10)), 1);
+    }
+}

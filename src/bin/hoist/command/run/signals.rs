@@ -1,0 +1,128 @@
+//! Ctrl-C and its kin: the first lets running hosts finish, the second ends hoist at once.
+
+use std::io;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use hoist::engine::Cancel;
+use hoist::outcome::StopReason;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
+
+use crate::report;
+use crate::ui::{Notes, prompt};
+
+/// Watches for signals from a thread of its own.
+#[derive(Debug, Clone)]
+pub(super) struct Watch {
+    cancel: Cancel,
+    stage: Arc<Mutex<Stage>>,
+}
+
+/// What a signal means at the moment.
+#[derive(Debug, Default)]
+struct Stage {
+    /// Where to say that the run is being stopped; before the run there is nothing to stop.
+    run: Option<(Notes, Duration)>,
+    stopped_by: Option<StopReason>,
+    /// Answers the question that is open.
+    question: Option<Sender<bool>>,
+}
+
+impl Watch {
+    /// Starts watching. Until [`Watch::begin`] a signal ends hoist, the terminal mended.
+    ///
+    /// A signal that whoever started hoist had chosen to ignore (`nohup`) stays ignored.
+    pub(super) fn start(cancel: &Cancel) -> io::Result<Self> {
+        let watch = Self {
+            cancel: cancel.clone(),
+            stage: Arc::default(),
+        };
+        let ignored = ignored();
+        let wanted = [SIGINT, SIGTERM, SIGHUP];
+        let wanted = wanted
+            .into_iter()
+            .filter(|signal| ignored >> (signal - 1) & 1 == 0);
+        let mut signals = Signals::new(wanted)?;
+        let own = watch.clone();
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || signals.forever().for_each(|signal| own.take(signal)))?;
+        Ok(watch)
+    }
+
+    /// From now on the first signal stops the run.
+    pub(super) fn begin(&self, notes: Notes, grace: Duration) {
+        self.stage().run = Some((notes, grace));
+    }
+
+    /// The run is over: the next signal ends hoist. Returns what asked it to stop, if a signal did.
+    pub(super) fn end(&self) -> Option<StopReason> {
+        let mut stage = self.stage();
+        stage.run = None;
+        stage.stopped_by
+    }
+
+    /// While a question is open, a signal answers it.
+    pub(super) fn open(&self, question: Sender<bool>) {
+        self.stage().question = Some(question);
+    }
+
+    /// The question has been answered.
+    pub(super) fn close(&self) {
+        self.stage().question = None;
+    }
+
+    fn take(&self, signal: i32) {
+        let mut stage = self.stage();
+        let is_first = stage.stopped_by.is_none();
+        let Some((notes, grace)) = stage.run.clone().filter(|_| is_first) else {
+            prompt::restore();
+            if stage.run.is_some() {
+                // Not through the bar: whoever holds it may be stuck.
+                report::note("");
+                report::note("hoist: ended at once; commands may still be running on the hosts");
+            }
+            // Without destructors: workers are running, and libraries clean up after themselves
+            // in ways that race with them.
+            low_level::exit(128 + signal);
+        };
+        let reason = reason(signal);
+        stage.stopped_by = Some(reason);
+        self.cancel.stop(reason);
+        if let Some(question) = stage.question.take() {
+            // The question may just have been answered.
+            let _ = question.send(false);
+        }
+        drop(stage);
+        notes.line(&format!(
+            "hoist: {}: no further host is started; running commands have {grace:?} to end; \
+             a second signal ends hoist at once",
+            reason.as_str(),
+        ));
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn reason(signal: i32) -> StopReason {
+    match signal {
+        SIGHUP => StopReason::Hangup,
+        SIGTERM => StopReason::Terminate,
+        _ => StopReason::Interrupt,
+    }
+}
+
+/// Returns the signals that hoist was started to ignore, a bit each from signal 1 (proc(5)); none
+/// where that can't be told.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}

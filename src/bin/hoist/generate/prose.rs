@@ -1,0 +1,147 @@
+//! What the manual pages explain besides the flags.
+
+/// A section of prose: its heading, and what it explains, word by word.
+pub(super) struct Glossary {
+    pub heading: &'static str,
+    pub intro: &'static str,
+    pub entries: &'static [(&'static str, &'static str)],
+}
+
+pub(super) const SETTINGS: Glossary = Glossary {
+    heading: "SETTINGS",
+    intro: "Lowest to highest: built-in, configuration file, inventory, variables, arguments.",
+    entries: &[
+        (
+            "~/.config/hoist/config.toml",
+            "The configuration file, below $XDG_CONFIG_HOME where that is set. Every long flag is a \
+             key of its table [defaults], as in fan-out = 64; a repeatable one takes an array. \
+             Relative paths start at the file's folder. An unknown key is an error. Nothing is \
+             ever read from the working directory by itself.",
+        ),
+        (
+            "HOIST_FAN_OUT, HOIST_INVENTORY, HOIST_...",
+            "Every long flag is a variable too. Several values of a repeatable flag are lines; a \
+             flag without a value takes true or false.",
+        ),
+        ("HOIST_CONFIG", "Another configuration file."),
+        (
+            "NO_COLOR, CLICOLOR_FORCE",
+            "Never, or always, use colour, unless --color says otherwise.",
+        ),
+    ],
+};
+
+pub(super) const COMMAND_ENVIRONMENT: Glossary = Glossary {
+    heading: "ENVIRONMENT OF THE COMMAND",
+    intro: "Every command finds these variables besides those of --env.",
+    entries: &[
+        ("HOIST_HOST", "The host's name, as the inventory has it."),
+        ("HOIST_INDEX", "The host's place in the run, from 0."),
+        ("HOIST_TOTAL", "How many hosts the run has."),
+    ],
+};
+
+pub(super) const EXIT_STATUS: Glossary = Glossary {
+    heading: "EXIT STATUS",
+    intro: "Where several apply: a signal, then 4, 5, 3, 1.",
+    entries: &[
+        (
+            "0",
+            "Every selected host is ok and every output was written.",
+        ),
+        ("1", "All hosts were reached; some command failed."),
+        (
+            "2",
+            "Usage, inventory or configuration error: nobody was contacted.",
+        ),
+        (
+            "3",
+            "Some host was not reached, was lost, or ran out of time.",
+        ),
+        (
+            "4",
+            "hoist could not do or record its own work, as on a full disk.",
+        ),
+        ("5", "Stopped early: some hosts were skipped."),
+        (
+            "129, 130, 143",
+            "Ended by SIGHUP, SIGINT, SIGTERM, after a full report.",
+        ),
+        (
+            "with --exit max",
+            "The largest exit status of any host, at most 125; 126 when a host was not reached.",
+        ),
+    ],
+};
+
+pub(super) const PATTERNS: Glossary = Glossary {
+    heading: "PATTERNS",
+    intro: "A pattern denotes hosts, in the order written. Operators apply from left to right.",
+    entries: &[
+        ("web1", "The host of that name."),
+        (
+            "web[01-20,31], [1-9/2], [a-f]",
+            "Ranges, with leading zeros kept, steps, letters; any number of brackets in a name.",
+        ),
+        ("web*, db?", "The hosts of the inventory that match."),
+        ("@web", "The hosts of a group."),
+        (
+            "a,b  a!b  a&b  a^b",
+            "Union, difference, intersection, symmetric difference.",
+        ),
+        ("a,(b!c)", "Parentheses go first."),
+        (
+            "root@web1:2222, [2001:db8::1]:22",
+            "User and port, which win over --user and --port.",
+        ),
+    ],
+};
+
+pub(super) const INVENTORIES: Glossary = Glossary {
+    heading: "INVENTORIES",
+    intro: "The format follows from the file's extension, else from its content. Several files are \
+            merged in order. Every column or key that hoist doesn't know is a variable.",
+    entries: &[
+        (
+            "Text",
+            "A line a host: [user@]host[:port] [key=value ...], ranges allowed, # comments, \
+             [group] headings. Host files of pssh, WCOLL files of pdsh and INI inventories of \
+             Ansible load as they are.",
+        ),
+        (
+            "CSV, TSV",
+            "A header row, then a row a host. Known columns: name, address, user, port, groups, \
+             identity, jump, transport, provider, id, host_key.",
+        ),
+        (
+            "JSON",
+            "hoist's own records, or what a dynamic inventory of Ansible prints.",
+        ),
+        (
+            "An executable file",
+            "is run with --list and prints one of these.",
+        ),
+    ],
+};
+
+pub(super) const FORMATS: Glossary = Glossary {
+    heading: "OUTPUT FORMATS",
+    intro: "Results go to stdout, everything else to stderr.",
+    entries: &[
+        (
+            "table",
+            "A row a host, in inventory order; the default on a terminal.",
+        ),
+        (
+            "stream",
+            "Lines as they come, after the host's name; the default in a pipe.",
+        ),
+        ("group", "Hosts with the same result under one heading."),
+        (
+            "json, jsonl, csv, tsv",
+            "One record a host; jsonl as each host ends.",
+        ),
+        ("raw", "Bytes as they come, one host at a time."),
+        ("none", "Nothing."),
+    ],
+};
