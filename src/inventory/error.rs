@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::host::{NameError, escaped};
-use crate::hostset::PatternError;
+use crate::hostset::{DidYouMean, PatternError};
 
 /// A character in a source: `fleet.ini:12:9`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +119,10 @@ pub enum Flaw {
         earlier_place: String,
     },
     /// A child or `:vars` of a group that is defined nowhere.
-    #[error("found group `{name}`, which is not defined{}; expected a [{name}] heading or another group", hint(.suggestion.as_deref()))]
+    #[error(
+        "found group `{name}`, which is not defined; expected a [{name}] heading or another group{}",
+        DidYouMean(.suggestion.as_deref())
+    )]
     UndefinedGroup {
         /// The group.
         name: String,
@@ -193,8 +196,4 @@ impl Flaw {
             _ => 0,
         }
     }
-}
-
-fn hint(suggestion: Option<&str>) -> String {
-    suggestion.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
 }

@@ -155,7 +155,7 @@ fn groups_that_make_no_sense_are_refused() {
     ];
     let shown: Vec<_> = errors.iter().map(|text| error("hosts", text)).collect();
     insta::assert_snapshot!(shown.join("\n"), @r"
-    hosts:4:2: found group `wbe`, which is not defined (did you mean `web`?); expected a [wbe] heading or another group
+    hosts:4:2: found group `wbe`, which is not defined; expected a [wbe] heading or another group; did you mean `web`?
     hosts:1:2: found group `wbe`, which is not defined; expected a [wbe] heading or another group
     hosts:2:1: found a group within itself (a > a); expected groups that end in hosts
     hosts:6:1: found a group within itself (a > b > c > a); expected groups that end in hosts

@@ -47,7 +47,19 @@ fn fleet_txt_has_ranges_groups_and_attributes() {
 #[test]
 fn ansible_ini_means_what_it_means_to_ansible() {
     let fleet = sample("ansible.ini");
-    insta::assert_snapshot!(dump(&fleet), @"");
+    insta::assert_snapshot!(dump(&fleet), @r"
+    mail.example.org user=ops
+    local user=ops transport=local
+    www01.example.org user=ops [webservers] {ntp_server=ntp.southeast.example.org, escape_pods=2, halon_system_timeout=30}
+    www02.example.org user=ops [webservers] {ntp_server=ntp.southeast.example.org, escape_pods=2, halon_system_timeout=30}
+    www03.example.org user=ops [webservers] {ntp_server=ntp.southeast.example.org, escape_pods=2, halon_system_timeout=30}
+    beta.example.org user=ops port=5309 [webservers] {http_port=80, maxRequestsPerChild=808, ntp_server=ntp.southeast.example.org, escape_pods=2, halon_system_timeout=30}
+    db-a.example.org user=postgres [dbservers] {ntp_server=ntp.southeast.example.org, escape_pods=2, halon_system_timeout=30}
+    db-b.example.org user=postgres [dbservers] {ntp_server=ntp.southeast.example.org, escape_pods=2, halon_system_timeout=30}
+    db-c.example.org user=postgres [dbservers] {ntp_server=ntp.southeast.example.org, escape_pods=2, halon_system_timeout=30}
+    jumper address=192.0.2.50 user=ops port=5555 identity=~/.ssh/jumper [dbservers] {ntp_server=ntp.southeast.example.org, escape_pods=2, halon_system_timeout=30}
+    quoted user=ops [dbservers] {mysecret=03#pa33w0rd, motd=two words, ntp_server=ntp.southeast.example.org, escape_pods=2, halon_system_timeout=30}
+    ");
     assert_eq!(group(&fleet, "southeast").len(), 9);
 }
 

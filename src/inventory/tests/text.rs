@@ -148,10 +148,10 @@ fn every_error_in_a_host_points_at_it() {
     fleet:1:1: found `-oProxyCommand=x`; expected a host before the first key=value
     fleet:2:1: host name `-x` starts with `-`; expected [user@]host[:port], ranges as in web[01-20]
     fleet:2:1: host name `..` names a folder; expected [user@]host[:port], ranges as in web[01-20]
-    fleet:1:1: unclosed bracket; expected [user@]host[:port], ranges as in web[01-20]
+    fleet:1:3: `[` is not closed; expected [user@]host[:port], ranges as in web[01-20]
     fleet:1:2: host name `a\u{202e}b` holds the character `\u{202e}` at character 2; expected [user@]host[:port], ranges as in web[01-20]
     fleet:1:6: port `99999` is not a number from 1 to 65535; expected [user@]host[:port], ranges as in web[01-20]
-    fleet:1:1: user name `x@y/z` holds `/` at character 4; expected [user@]host[:port], ranges as in web[01-20]
+    fleet:1:4: user name `x@y/z` holds `/` at character 4; expected [user@]host[:port], ranges as in web[01-20]
     ");
 }
 
@@ -213,7 +213,7 @@ fn every_error_in_a_heading_points_at_it() {
     fleet:2:2: group name is empty; expected a group name such as web
     fleet:1:5: found `:kids`; expected [group], [group:children] or [group:vars]
     fleet:1:2: group name `-x` starts with `-`; expected a group name such as web
-    fleet:1:1: invalid digit found in string; expected [user@]host[:port], ranges as in web[01-20]
+    fleet:1:2: `web` is neither a number nor a single letter; expected [user@]host[:port], ranges as in web[01-20]
     ");
 }
 
