@@ -6,9 +6,9 @@
 
 use std::fmt::Display;
 
-use super::error::Flaw;
-use crate::host::{Address, Host, HostName, NameError, TransportName, UserName, escaped};
-use crate::host::{Port, is_printable};
+use super::error::{Flaw, shown};
+use crate::host::{Address, Host, HostName, NameError, TransportName, UserName};
+use crate::host::{MAX_NAME_BYTES, Port, is_printable};
 use crate::hostset::Login;
 
 /// What is expected where a host is named.
@@ -139,8 +139,12 @@ fn put<T: PartialEq + Display>(
 ) -> Result<(), Flaw> {
     match slot {
         Some(earlier) if *earlier != value => Err(Flaw::unexpected(
-            format!("a second {} `{value}`", attribute.as_str()),
-            format!("one, or the same (`{earlier}`) again"),
+            format!(
+                "a second {} `{}`",
+                attribute.as_str(),
+                shown(&value.to_string())
+            ),
+            format!("one, or the same (`{}`) again", shown(&earlier.to_string())),
         )),
         _ => {
             *slot = Some(value);
@@ -184,12 +188,23 @@ fn address(text: &str) -> Result<Address, Flaw> {
 }
 
 fn port(text: &str) -> Result<Port, Flaw> {
-    text.parse().map_err(|error| named(error, "a TCP port"))
+    let expected = "a TCP port";
+    short(text, expected)?;
+    text.parse().map_err(|error| named(error, expected))
 }
 
 fn transport(text: &str) -> Result<TransportName, Flaw> {
     let expected = "a transport of hoist";
+    short(text, expected)?;
     text.parse().map_err(|error| named(error, expected))
+}
+
+/// Refuses a text that is too long to be shown whole in an error.
+fn short(text: &str, expected: &str) -> Result<(), Flaw> {
+    if text.len() <= MAX_NAME_BYTES {
+        return Ok(());
+    }
+    Err(Flaw::unexpected(format!("`{}`", shown(text)), expected))
 }
 
 /// Checks a text that is kept as it is but may be shown, or handed to another program.
@@ -198,7 +213,7 @@ fn plain(text: &str, expected: &str) -> Result<Box<str>, Flaw> {
         return Err(Flaw::unexpected("nothing", expected));
     }
     if text.starts_with('-') {
-        let found = format!("`{}`, which starts with `-`", escaped(text));
+        let found = format!("`{}`, which starts with `-`", shown(text));
         return Err(Flaw::unexpected(found, expected));
     }
     match text.chars().enumerate().find(|(_, c)| !is_printable(*c)) {
@@ -220,7 +235,10 @@ fn host_key(text: &str) -> Result<Box<str>, Flaw> {
         {
             Ok(kept)
         }
-        _ => Err(Flaw::unexpected(format!("host key `{text}`"), expected)),
+        _ => Err(Flaw::unexpected(
+            format!("host key `{}`", shown(text)),
+            expected,
+        )),
     }
 }
 

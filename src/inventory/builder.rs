@@ -11,10 +11,10 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::attribute::Attribute;
 use super::combine::{Fit, combine};
-use super::error::{Flaw, InventoryError};
+use super::error::{Flaw, InventoryError, shown};
 use super::groups::{GroupId, Groups};
 use super::{Entry, Inventory, MAX_COLUMNS, Origin};
-use crate::host::{Host, HostName, escaped, is_printable};
+use crate::host::{Host, HostName, MAX_NAME_BYTES, is_printable};
 
 /// Whether a format may list a host many times as a matter of course.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,11 @@ impl Builder {
         if name.is_empty() {
             return Err(Flaw::unexpected("nothing", expected));
         }
+        if name.len() > MAX_NAME_BYTES {
+            let found = format!("`{}`, {} bytes long", shown(name), name.len());
+            let expected = format!("a name of at most {MAX_NAME_BYTES} bytes");
+            return Err(Flaw::unexpected(found, expected));
+        }
         if let Some((offset, c)) = name.chars().enumerate().find(|(_, c)| !is_printable(*c)) {
             return Err(Flaw::character(c, offset, expected));
         }
@@ -120,8 +125,8 @@ impl Builder {
                 no_nul(value)?;
                 match host.variables.get(name) {
                     Some(earlier) if earlier != value => Err(Flaw::unexpected(
-                        format!("a second `{name}` with value `{}`", escaped(value)),
-                        format!("one, or the same (`{}`) again", escaped(earlier)),
+                        format!("a second `{name}` with value `{}`", shown(value)),
+                        format!("one, or the same (`{}`) again", shown(earlier)),
                     )),
                     _ => {
                         host.variables.set(Arc::clone(name), value);
@@ -272,7 +277,7 @@ impl Builder {
         let unknown = self.hosts.values().filter_map(|Entry { host, .. }| {
             let value = host.variables.get(key)?;
             let is_unknown = Attribute::of_ansible(key, value).is_none();
-            is_unknown.then(|| (host.name.clone(), escaped(value)))
+            is_unknown.then(|| (host.name.clone(), shown(value)))
         });
         let mut unknown = unknown.fuse();
         if self.columns.contains(key)
@@ -322,9 +327,9 @@ impl Ledger<'_> {
                 let place = self.added.get(&key).unwrap_or(&self.first);
                 self.conflict = Some(Flaw::Conflict {
                     owner: label.to_owned(),
-                    field: escaped(field),
-                    value: escaped(&value.to_string()),
-                    earlier: escaped(&earlier.to_string()),
+                    field: field.to_owned(),
+                    value: shown(&value.to_string()),
+                    earlier: shown(&earlier.to_string()),
                     earlier_place: place.show(self.sources),
                 });
             }

@@ -12,9 +12,9 @@ use csv::{ReaderBuilder, StringRecord};
 use super::attribute::{Attribute, host_name};
 use super::builder::{Builder, Key, Repeat};
 use super::document::{Document, lines};
-use super::error::{Flaw, InventoryError};
+use super::error::{Flaw, InventoryError, shown};
 use super::groups::GroupId;
-use crate::host::{Host, Variables, escaped};
+use crate::host::{Host, Variables};
 
 /// Delimiters that a header may use, in order of preference.
 const DELIMITERS: [u8; 3] = *b",;\t";
@@ -165,7 +165,7 @@ impl Table<'_> {
             let is_repeated = !name.is_empty()
                 && (0..index).any(|before| is_same_column(record[before].trim(), name));
             if is_repeated {
-                let found = format!("a second column `{}`", escaped(name));
+                let found = format!("a second column `{}`", shown(name));
                 let flaw = Flaw::unexpected(found, "one column of each name");
                 return Err(self.at(start, index, cell, flaw));
             }
@@ -175,8 +175,8 @@ impl Table<'_> {
         if columns.iter().any(|column| matches!(column, Column::Name)) {
             return Ok(columns);
         }
-        let names: Vec<_> = record.iter().map(|cell| escaped(cell.trim())).collect();
-        let found = format!("the columns `{}`", names.join("`, `"));
+        let names: Vec<_> = record.iter().map(str::trim).collect();
+        let found = format!("the columns `{}`", shown(&names.join("`, `")));
         let flaw = Flaw::unexpected(found, "a header row with a column `name`");
         Err(flaw.at(self.document.place(start)))
     }
@@ -255,9 +255,7 @@ impl Table<'_> {
             (Flaw::Conflict { field, .. }, Column::Key(Key::Attribute(attribute))) => {
                 attribute.as_str() == field
             }
-            (Flaw::Conflict { field, .. }, Column::Key(Key::Variable(name))) => {
-                escaped(name) == *field
-            }
+            (Flaw::Conflict { field, .. }, Column::Key(Key::Variable(name))) => **name == **field,
             (_, Column::Name) => true,
             _ => false,
         };
@@ -290,7 +288,7 @@ impl Table<'_> {
     }
 
     fn broken(&self, error: &csv::Error, last: usize) -> InventoryError {
-        let found = escaped(&error.to_string());
+        let found = shown(&error.to_string());
         Flaw::unexpected(found, "rows of CSV").at(self.document.place(last))
     }
 }
@@ -338,7 +336,7 @@ fn stray(cell: &str, columns: usize) -> Result<(), Flaw> {
     if cell.trim().is_empty() {
         return Ok(());
     }
-    let found = format!("`{}` in a column without a header", escaped(cell.trim()));
+    let found = format!("`{}` in a column without a header", shown(cell.trim()));
     let expected = format!("at most the {columns} columns of the header row, each with a name");
     Err(Flaw::unexpected(found, expected))
 }

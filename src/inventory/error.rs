@@ -109,11 +109,11 @@ pub enum Flaw {
     Conflict {
         /// ``host `web1` `` or ``group `web` ``.
         owner: String,
-        /// The attribute or variable, escaped for display.
+        /// The attribute or variable.
         field: String,
-        /// The new value, escaped for display.
+        /// How the new value begins, escaped for display.
         value: String,
-        /// The value it already has, escaped for display.
+        /// How the value it already has begins, escaped for display.
         earlier: String,
         /// Source and line of the earlier value.
         earlier_place: String,
@@ -129,6 +129,17 @@ pub enum Flaw {
         /// The nearest defined group.
         suggestion: Option<String>,
     },
+}
+
+/// Longest text shown in an error, in characters.
+const SHOWN: usize = 80;
+
+/// Shows the beginning of `text` with everything unprintable escaped.
+pub(super) fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        None => escaped(text),
+        Some((end, _)) => escaped(&text[..end]) + "…",
+    }
 }
 
 impl Flaw {

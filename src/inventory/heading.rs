@@ -2,8 +2,7 @@
 
 use super::attribute::is_ipv6;
 use super::document::lines;
-use super::error::{Flaw, InventoryError, Place};
-use crate::host::escaped;
+use super::error::{Flaw, InventoryError, Place, shown};
 
 /// What is known of a file before its first line is read.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +73,7 @@ pub(super) fn heading<'a>(
     };
     let place = place_in(line, start, indent + 1);
     let Some((text, rest)) = inner.split_once(']') else {
-        let found = format!("`[{}`", escaped(inner.trim_ascii_end()));
+        let found = format!("`[{}`", shown(inner.trim_ascii_end()));
         return Err(Flaw::unexpected(found, "a `]` at the end of the heading").at(place));
     };
     let rest = rest.trim_ascii_start();

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::document::Document;
-use super::error::Flaw;
-use crate::host::escaped;
+use super::error::{Flaw, shown};
 
 /// Deepest nesting of included files.
 const MAX_DEPTH: usize = 16;
@@ -40,8 +39,9 @@ impl Includes {
     /// # Errors
     /// When it is no file, includes itself, or is one too many; the flaw is that of the whole line.
     pub(super) fn enter(&mut self, from: &Document, file: &str) -> Result<Option<PathBuf>, Flaw> {
-        let shown = format!("#include of `{}`", escaped(file));
-        let refused = |why: &str| Flaw::unexpected(format!("{shown}, {why}"), EXPECTED);
+        let file_shown = shown(file);
+        let refused =
+            |why: &str| Flaw::unexpected(format!("#include of `{file_shown}`, {why}"), EXPECTED);
         let Some(folder) = from.path.as_deref().map(folder) else {
             return Err(refused("but this is no file itself"));
         };

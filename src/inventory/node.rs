@@ -10,8 +10,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::document::Document;
-use super::error::{Flaw, InventoryError, Place};
-use crate::host::escaped;
+use super::error::{Flaw, InventoryError, Place, shown};
 
 /// One value in a document.
 #[derive(Clone, Copy)]
@@ -69,7 +68,7 @@ fn not_json(
     let offset = (line + error.column().saturating_sub(1)).min(piece.len());
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or(&message);
-    let found = format!("broken JSON ({})", escaped(message));
+    let found = format!("broken JSON ({})", shown(message));
     Flaw::unexpected(found, "valid JSON").at(document.place(start + offset))
 }
 
@@ -138,10 +137,7 @@ impl<'a> Node<'a> {
         let found = match self.raw.as_bytes().first() {
             Some(b'{') => "an object".to_owned(),
             Some(b'[') => "an array".to_owned(),
-            _ => {
-                let shown: String = self.raw.chars().take(40).collect();
-                format!("`{}`", escaped(&shown))
-            }
+            _ => format!("`{}`", shown(self.raw)),
         };
         Flaw::unexpected(found, expected).at(self.place())
     }

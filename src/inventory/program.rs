@@ -14,8 +14,7 @@ use async_process::{Child, Command};
 use futures_lite::future::{block_on, or, try_zip};
 use futures_lite::{AsyncRead, AsyncReadExt};
 
-use super::error::InventoryError;
-use crate::host::escaped;
+use super::error::{InventoryError, shown};
 
 /// What a program may take and print.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +30,7 @@ const KEPT_ERRORS: usize = 64 * 1024;
 /// What a program printed before it ended with status 0.
 pub(super) struct Printed {
     pub(super) output: Vec<u8>,
-    /// The first line on its standard error, escaped for display, if there was one.
+    /// How the first line on its standard error begins, escaped for display.
     pub(super) complaint: Option<String>,
 }
 
@@ -121,5 +120,5 @@ fn unreadable(error: &io::Error) -> String {
 fn first_line(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
     let line = text.lines().find(|line| !line.trim().is_empty())?;
-    Some(escaped(line.trim()))
+    Some(shown(line.trim()))
 }

@@ -13,12 +13,12 @@ use super::attribute::{Attribute, set_login};
 use super::builder::{Builder, Key, Repeat};
 use super::document::{Document, lines, not_utf8};
 use super::entry::{entries, entry};
-use super::error::{Flaw, InventoryError, Place};
+use super::error::{Flaw, InventoryError, Place, shown};
 use super::groups::GroupId;
 use super::heading::{Dialect, Heading, heading, included, place_in};
 use super::include::Includes;
 use super::words::{EXPECTED_PAIR, Word, literal, words};
-use crate::host::{Host, HostName, escaped};
+use crate::host::{Host, HostName};
 use crate::hostset::LoginSet;
 
 /// What the lines under a heading are.
@@ -84,7 +84,7 @@ impl Reader<'_> {
         match self.includes.enter(document, file) {
             Err(flaw) => Err(flaw.at(start)),
             Ok(None) => {
-                let file = escaped(file);
+                let file = shown(file);
                 let source = &document.name;
                 let warning = format!("{source}:{}: `{file}` is included already", start.line);
                 self.builder.warn(warning);
@@ -113,7 +113,7 @@ impl Reader<'_> {
             Some("children") => self.builder.groups.define(name).map(Section::Children),
             Some("vars") => self.builder.groups.mention(name, place).map(Section::Vars),
             Some(kind) => Err(Flaw::Unexpected {
-                found: format!("`:{}`", escaped(kind)),
+                found: format!("`:{}`", shown(kind)),
                 expected: "[group], [group:children] or [group:vars]".to_owned(),
                 offset: name.chars().count(),
             }),
@@ -139,7 +139,7 @@ impl Reader<'_> {
     fn child(&mut self, text: &str, start: &Place, parent: GroupId) -> Result<(), InventoryError> {
         let words = words(text).map_err(|flaw| flaw.at(start.clone()))?;
         if let Some(second) = words.get(1) {
-            let found = format!("`{}`", escaped(second.raw));
+            let found = format!("`{}`", shown(second.raw));
             let flaw = Flaw::unexpected(found, "one group a line");
             return Err(flaw.at(second.place(start)));
         }
@@ -166,7 +166,7 @@ impl Reader<'_> {
         let place = place_in(text, start, indent);
         let is_pair = |(key, _): &(&str, &str)| !key.trim().contains(char::is_whitespace);
         let Some((key, value)) = text.split_once('=').filter(is_pair) else {
-            let found = format!("`{}`", escaped(text.trim()));
+            let found = format!("`{}`", shown(text.trim()));
             return Err(Flaw::unexpected(found, EXPECTED_PAIR).at(place));
         };
         let after = text.len() - value.trim_ascii_start().len();
@@ -300,6 +300,6 @@ fn placeholder() -> Host {
 }
 
 fn no_host(pair: &Word<'_>, start: &Place) -> InventoryError {
-    let found = format!("`{}`", escaped(pair.raw));
+    let found = format!("`{}`", shown(pair.raw));
     Flaw::unexpected(found, "a host before the first key=value").at(pair.place(start))
 }

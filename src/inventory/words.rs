@@ -4,8 +4,7 @@
 //! join, a backslash escapes, `#` outside quotes starts a comment wherever it stands.
 
 use super::attribute::Attribute;
-use super::error::{Flaw, InventoryError, Place};
-use crate::host::escaped;
+use super::error::{Flaw, InventoryError, Place, shown};
 
 /// What is expected after the host on a line.
 pub(super) const EXPECTED_PAIR: &str = "key=value";
@@ -51,7 +50,7 @@ impl Word<'_> {
 
     /// Returns the error that this is not `key=value`.
     pub(super) fn no_pair(&self, start: &Place) -> InventoryError {
-        let found = format!("`{}`", escaped(self.raw));
+        let found = format!("`{}`", shown(self.raw));
         Flaw::unexpected(found, EXPECTED_NO_HOST).at(self.place(start))
     }
 
@@ -74,7 +73,7 @@ impl Word<'_> {
         match (flaw, self.text.split_once('=')) {
             (Flaw::Conflict { field, .. }, Some((key, value))) => {
                 let known = Attribute::of_ansible(key, value).map(|(known, _)| known.as_str());
-                escaped(key) == *field || known == Some(field)
+                key == field || known == Some(field)
             }
             _ => false,
         }

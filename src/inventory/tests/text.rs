@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{all, dump, error, group, load};
+use crate::hostset::Pattern;
 use crate::inventory::{Inventory, Source};
 
 #[test]
@@ -318,4 +319,61 @@ fn a_later_source_adds_to_a_host() {
     assert_eq!(dump(&fleet), "web1 user=root {rack=a1, row=2}\nweb2");
     assert_eq!(fleet.columns(), ["rack", "row"]);
     assert_eq!(fleet.warnings(), [""; 0]);
+}
+
+#[test]
+fn errors_show_the_beginning_of_long_values_alone() {
+    let long = "x".repeat(1_000_000);
+    let texts = [
+        format!("w1 port={long}"),
+        format!("w1 transport={long}"),
+        format!("w1 host_key={long}"),
+        format!("w1 identity=a identity={long}"),
+        format!("w1 k=a k={long}"),
+        format!("w1 {long}=a"),
+        format!("w1 k=a\nw1 k={long}"),
+        long.clone(),
+        format!("w1 b c{long}"),
+        format!("w1 k=v {long}"),
+        format!("{long}=v"),
+        format!("[{long}]"),
+        format!("[{long}"),
+        format!("[g:{long}]"),
+        format!("[g:vars]\n{long}"),
+        format!("w[1-{long}]"),
+        format!("#include {long}"),
+    ];
+    for (name, text) in texts.iter().map(|text| ("fleet", text)) {
+        let error = error(name, text);
+        assert!(error.len() < 500, "{error}");
+    }
+    let csv = [
+        format!("{long},{long}\n"),
+        format!("name,{long}\n"),
+        format!("name\nw1,{long}\n"),
+        format!("name,groups\nw1,{long}\n"),
+    ];
+    for text in csv {
+        let error = error("a.csv", &text);
+        assert!(error.len() < 500, "{error}");
+    }
+    for text in [
+        format!("[{long}]"),
+        format!("[{{\"host\": \"w1\", \"port\": \"{long}\"}}]"),
+    ] {
+        let error = error("a.json", &text);
+        assert!(error.len() < 500, "{error}");
+    }
+}
+
+#[test]
+fn patterns_ask_an_inventory_for_names_and_groups() {
+    let fleet = load("fleet", "[web]\nweb[1-3]\n[db]\nroot@db1:2222");
+    let expand = |pattern: &str| {
+        let expanded = Pattern::parse(pattern).unwrap().expand(&fleet).unwrap();
+        expanded.names().fold()
+    };
+    assert_eq!(expand("@web!web2"), "web[1,3]");
+    assert_eq!(expand("*1"), "db1,web1");
+    assert_eq!(expand("@all"), "db1,web[1-3]");
 }
