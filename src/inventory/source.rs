@@ -31,7 +31,18 @@ const EXPECTED: &str = "a text, CSV or JSON inventory in UTF-8";
 /// One place an inventory is read from.
 ///
 /// The format is told by the extension (`.csv`, `.tsv`, `.json`, `.jsonl`, `.ndjson`, `.ini`), or
-/// else by the content.
+/// else by the content:
+///
+/// * **Text**: `[user@]host[:port] [key=value …]` with ranges, under `[group]` headings or none.
+///   A pssh host file, a pdsh WCOLL file and an Ansible INI inventory are such texts. A key that is
+///   the name of a CSV column sets what the column would, unless the file uses Ansible's own keys
+///   (`ansible_user=…`): then it is a variable, as in Ansible. Two bare words are a host and a user,
+///   as pssh has them, in files without headings. `#include FILE` is followed in those, too.
+/// * **CSV**: a header row with `name` (or `host`) and any of `address`, `user`, `port`, `groups`,
+///   `identity`, `jump`, `transport`, `provider`, `id`, `host_key`; other columns are variables. An
+///   empty cell says nothing.
+/// * **JSON**: records with the same keys in an array or one after another, an array of names, or
+///   Ansible's dynamic inventory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A file. One that is executable and begins as a script or a program does is run with `--list`
