@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::PIECE;
 use crate::spool::{Spool, Store};
@@ -288,7 +288,7 @@ fn write(mut file: &File, mut bytes: &[u8]) -> io::Result<()> {
 /// Looks whether anybody reads: the write end of a pipe is in error when nobody does (poll(2)).
 fn glance(file: &File) -> io::Result<()> {
     let mut ends = [PollFd::new(file, PollFlags::empty())];
-    poll(&mut ends, Some(&rustix::time::Timespec::default()))?;
+    poll(&mut ends, Some(&Timespec::default()))?;
     if ends[0]
         .revents()
         .intersects(PollFlags::ERR | PollFlags::HUP)
