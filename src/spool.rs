@@ -107,15 +107,19 @@ impl Store {
         if let Some(file) = &state.file {
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(tempfile::tempfile_in(&self.0.dir).map_err(|error| {
-            let dir = self.0.dir.display();
-            io::Error::new(
-                error.kind(),
-                format!("cannot make a temporary file in {dir}: {error}"),
-            )
-        })?);
+        let file = tempfile::tempfile_in(&self.0.dir);
+        let file = Arc::new(file.map_err(|error| self.failed("make", &error))?);
         state.file = Some(Arc::clone(&file));
         Ok(file)
+    }
+
+    /// Returns an error with what was tried.
+    fn failed(&self, verb: &str, error: &io::Error) -> io::Error {
+        let dir = self.0.dir.display();
+        io::Error::new(
+            error.kind(),
+            format!("cannot {verb} a temporary file in {dir}: {error}"),
+        )
     }
 
     /// Frees blocks; an unused file is emptied, so that the disk has its space back.
@@ -264,7 +268,8 @@ impl Spool {
             let room = BLOCK - self.on_disk % BLOCK;
             let n = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
             let last = self.runs.last().expect("a block was just taken if needed");
-            file.write_all_at(&bytes[..n], last.end() - room)?;
+            file.write_all_at(&bytes[..n], last.end() - room)
+                .map_err(|error| self.store.failed("write", &error))?;
             self.on_disk += n as u64;
             bytes = &bytes[n..];
         }

@@ -164,3 +164,45 @@ fn write_summary(line: &mut Object, summary: &Summary) -> io::Result<()> {
     }
     line.raw("duration_ms", &millis(summary.duration).to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::render::tests::{every_event, show};
+    use crate::render::{Format, Options};
+
+    const PAGE: &str = include_str!("../../docs/events.md");
+
+    /// Returns which members each event has, for every event that is told in `lines`.
+    fn members<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<(String, Vec<String>)> {
+        let mut members: Vec<(String, Vec<String>)> = lines
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .map(|event| {
+                let names = event.as_object().unwrap().keys().cloned().collect();
+                (event["event"].as_str().unwrap().to_owned(), names)
+            })
+            .collect();
+        members.sort();
+        members.dedup();
+        members
+    }
+
+    #[test]
+    fn the_page_shows_and_tells_what_is_written() {
+        let mut options = Options::new(Format::Jsonl);
+        options.has_events = true;
+        let text = show(&options, &every_event(), 100).text();
+        let written = members(text.lines());
+        let examples = members(PAGE.lines().filter(|line| line.starts_with("{\"v\":1")));
+        for example in &examples {
+            assert!(written.contains(example), "{example:?}");
+        }
+        for (event, names) in &written {
+            assert!(PAGE.contains(&format!("| `{event}` |")), "{event}");
+            for name in names {
+                assert!(PAGE.contains(&format!("`{name}`")), "{name}");
+            }
+        }
+    }
+}

@@ -131,3 +131,24 @@ pub(super) fn timestamp(at: SystemTime) -> String {
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../docs/records.md");
+
+    #[test]
+    fn the_page_tells_every_field_in_order() {
+        let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `"));
+        let told: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+        assert_eq!(told, FIELDS);
+    }
+
+    #[test]
+    fn the_page_tells_every_kind() {
+        for kind in Kind::ALL {
+            assert!(PAGE.contains(&format!("\n`{kind}`")), "{kind}");
+        }
+    }
+}

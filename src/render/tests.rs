@@ -35,7 +35,7 @@ pub(super) struct Shown {
 
 impl Shown {
     /// Returns what went to `out`, bytes that are not UTF-8 as `�`.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.out).into_owned()
     }
 }
@@ -143,7 +143,7 @@ pub(super) fn events(hosts: &[&str], told: &[Told]) -> Vec<Event> {
 }
 
 /// Returns a run in which every kind of event happens.
-fn every_event() -> Vec<Event> {
+pub(super) fn every_event() -> Vec<Event> {
     let told = [
         Told::Output(0, "grö".into()),
         Told::Output(0, b"\xff".to_vec()),
