@@ -90,9 +90,11 @@ fn what_is_lost_is_told_once_and_leaves_no_gap() {
 }
 
 proptest! {
+    // Each case writes up to a megabyte.
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn gives_back_what_was_pushed(
-        pushes in prop::collection::vec((0_usize..4, 0_usize..100_000), 0..40),
+        pushes in prop::collection::vec((0_usize..4, 0_usize..100_000), 0..25),
         memory in prop_oneof![Just(0), Just(1000), Just(100_000), Just(MEMORY)],
     ) {
         let store = store(memory);
