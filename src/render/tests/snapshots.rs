@@ -294,10 +294,10 @@ fn stream() {
 fn group() {
     assert_snapshot!(shown(&on_terminal(Format::Group, 80)), @r#"
     == all ok ==
-    web[1-3],db1 (4 hosts): ok
+    db1,web[1-3] (4 hosts): ok
       up 3 days
     == one fails ==
-    web1,web3,db1 (3 hosts): ok
+    db1,web[1,3] (3 hosts): ok
       ok
 
     web2: exit 3
@@ -338,7 +338,7 @@ fn group() {
 
     db1: ok
     == wide characters ==
-    web3,db1 (2 hosts): ok
+    db1,web3 (2 hosts): ok
 
     web1: ok
       größe 日本語 😀
@@ -346,7 +346,7 @@ fn group() {
     web2: ok
       日本語日本語日本語日本語日本語日本語日本語日本語日本語日本語日本語日本語日本語日本語日本語日本語日本語日本語日本語日本語
     == binary ==
-    web3,db1 (2 hosts): ok
+    db1,web3 (2 hosts): ok
 
     web1: ok
       ^[[31mred^[[0m \xff^@
