@@ -9,7 +9,8 @@
 use super::QuoteError;
 
 /// The longest command line, in bytes: Linux takes at most 128 KiB as one argument, the ending
-/// NUL included (`MAX_ARG_STRLEN`, execve(2)), and the login shell gets the line as one.
+/// NUL included (`MAX_ARG_STRLEN`, execve(2)), and the login shell gets the line as one. SSH clients
+/// and servers may take less in one request.
 pub const MAX_COMMAND_LINE: usize = 128 * 1024 - 1;
 
 /// Decodes and runs the script given as `$1`; nothing runs where `printf` is missing.
