@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use hoist::transport::ssh::secret::Secret;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 const TERMINAL: &str = "/dev/tty";
 
@@ -28,16 +28,22 @@ pub(crate) fn is_possible() -> bool {
 /// # Errors
 /// When there is no terminal, or it was closed or interrupted.
 pub(crate) fn secret(question: &str) -> io::Result<Secret> {
-    keep()?;
+    hide()?;
     let answer = rpassword::prompt_password(question);
     restore();
     answer.map(Secret::new)
 }
 
-fn keep() -> io::Result<()> {
+/// Stops the terminal from showing what is typed, before anything asks for it: who types fast, or a
+/// program that does, would be seen otherwise.
+fn hide() -> io::Result<()> {
     let terminal = File::open(TERMINAL)?;
     let state = tcgetattr(&terminal)?;
-    *lock() = Some((terminal, state));
+    let mut hidden = state.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    let mut before = lock();
+    tcsetattr(&terminal, OptionalActions::Now, &hidden)?;
+    *before = Some((terminal, state));
     Ok(())
 }
 

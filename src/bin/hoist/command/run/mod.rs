@@ -223,8 +223,7 @@ impl Job<'_> {
     /// With `has_logins` a pattern named users or ports, which names alone don't tell.
     fn execute(&self, plan: &Plan, has_logins: bool) -> Result<u8, Failure> {
         let cancel = Cancel::new();
-        let watch = Watch::start(&cancel)
-            .map_err(|error| Failure::own(format!("cannot watch for signals: {error}")))?;
+        let watch = Watch::start(&cancel).map_err(|error| unwatched(&error))?;
         let transports = self.transports(plan)?;
         let store = Store::new(self.folder().to_owned());
         let around = Surroundings {
@@ -236,7 +235,8 @@ impl Job<'_> {
         };
         let mut outputs = Outputs::open(plan, &self.run.showing, &around)?;
         let notes = outputs.notes();
-        watch.begin(notes.clone(), plan.limits.grace);
+        let begun = watch.begin(notes.clone(), plan.limits.grace);
+        begun.map_err(|error| unwatched(&error))?;
 
         let mut ask = |keys: &[UnknownKey]| host_keys::ask(keys, &watch, &notes);
         let ask: Option<Ask<'_>> = if self.may_ask_about_keys() {
@@ -327,6 +327,10 @@ impl Job<'_> {
         let policy = self.run.connecting.host_keys;
         is_default && policy == HostKeyPolicy::Strict && self.is_person_there()
     }
+}
+
+fn unwatched(error: &io::Error) -> Failure {
+    Failure::own(format!("cannot watch for signals: {error}"))
 }
 
 /// Refuses a command that is too long to be sent, before any host is contacted. The host with the

@@ -1,8 +1,9 @@
 //! Everybody who is told of a run: the renderer, files, progress, the summary.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use hoist::engine::{Cancel, EngineError};
 use hoist::event::Listener;
@@ -228,9 +229,25 @@ fn files(plan: &Plan, showing: &Showing) -> Result<Vec<Box<dyn Listener>>, Failu
         files.push(Box::new(folder));
     }
     if let Some(file) = &showing.failed_to {
+        check_writable(file)?;
         files.push(Box::new(FailedTo::new(file.clone(), plan.hosts.clone())));
     }
     Ok(files)
+}
+
+/// Finds out before the run whether a file can be written after it.
+fn check_writable(file: &Path) -> Result<(), Failure> {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let tried = match fs::metadata(file) {
+        Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        // Opening a pipe would wait for whoever reads it.
+        Ok(there) if !there.is_file() => Ok(()),
+        // It is replaced by a new file beside it.
+        _ => tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).map(drop),
+    };
+    tried.map_err(|error| Failure::own(format!("cannot write {}: {error}", file.display())))
 }
 
 #[cfg(test)]

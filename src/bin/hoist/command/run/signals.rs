@@ -1,6 +1,7 @@
 //! Ctrl-C and its kin: the first lets running hosts finish, the second ends hoist at once.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -10,15 +11,18 @@ use hoist::engine::Cancel;
 use hoist::outcome::StopReason;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use signal_hook::low_level;
+use signal_hook::{flag, low_level};
 
-use crate::report;
 use crate::ui::{Notes, prompt};
 
 /// Watches for signals from a thread of its own.
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
     cancel: Cancel,
+    signals: Vec<i32>,
+    /// Set by the first signal of a run, in the handler itself: the next one then ends hoist right
+    /// there, however fast it follows and whatever the threads are doing.
+    is_last_chance: Arc<AtomicBool>,
     stage: Arc<Mutex<Stage>>,
 }
 
@@ -37,16 +41,17 @@ impl Watch {
     ///
     /// A signal that whoever started hoist had chosen to ignore (`nohup`) stays ignored.
     pub(super) fn start(cancel: &Cancel) -> io::Result<Self> {
+        let ignored = ignored();
+        let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter();
         let watch = Self {
             cancel: cancel.clone(),
+            signals: wanted
+                .filter(|signal| (ignored >> (signal - 1)) & 1 == 0)
+                .collect(),
+            is_last_chance: Arc::default(),
             stage: Arc::default(),
         };
-        let ignored = ignored();
-        let wanted = [SIGINT, SIGTERM, SIGHUP];
-        let wanted = wanted
-            .into_iter()
-            .filter(|signal| ignored >> (signal - 1) & 1 == 0);
-        let mut signals = Signals::new(wanted)?;
+        let mut signals = Signals::new(&watch.signals)?;
         let own = watch.clone();
         thread::Builder::new()
             .name("signals".to_owned())
@@ -55,15 +60,22 @@ impl Watch {
     }
 
     /// From now on the first signal stops the run.
-    pub(super) fn begin(&self, notes: Notes, grace: Duration) {
+    pub(super) fn begin(&self, notes: Notes, grace: Duration) -> io::Result<()> {
         self.stage().run = Some((notes, grace));
+        for &signal in &self.signals {
+            // In this order: the signal that sets the flag is not ended by it. The end is without
+            // destructors: workers are running, and libraries clean up in ways that race with them.
+            let flag = &self.is_last_chance;
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(flag))?;
+            flag::register(signal, Arc::clone(flag))?;
+        }
+        Ok(())
     }
 
     /// The run is over: the next signal ends hoist. Returns what asked it to stop, if a signal did.
     pub(super) fn end(&self) -> Option<StopReason> {
-        let mut stage = self.stage();
-        stage.run = None;
-        stage.stopped_by
+        self.is_last_chance.store(true, Ordering::SeqCst);
+        self.stage().stopped_by
     }
 
     /// While a question is open, a signal answers it.
@@ -78,18 +90,13 @@ impl Watch {
 
     fn take(&self, signal: i32) {
         let mut stage = self.stage();
-        let is_first = stage.stopped_by.is_none();
-        let Some((notes, grace)) = stage.run.clone().filter(|_| is_first) else {
+        let Some((notes, grace)) = stage.run.clone() else {
             prompt::restore();
-            if stage.run.is_some() {
-                // Not through the bar: whoever holds it may be stuck.
-                report::note("");
-                report::note("hoist: ended at once; commands may still be running on the hosts");
-            }
-            // Without destructors: workers are running, and libraries clean up after themselves
-            // in ways that race with them.
             low_level::exit(128 + signal);
         };
+        if stage.stopped_by.is_some() {
+            return;
+        }
         let reason = reason(signal);
         stage.stopped_by = Some(reason);
         self.cancel.stop(reason);
