@@ -129,6 +129,7 @@ impl Login<'_> {
     async fn offer(&self, public: &[u8], signer: &mut Signer<'_>) -> Result<bool, LinkError> {
         let user = CString::new(self.user.as_str()).expect("a user name holds no NUL");
         loop {
+            ffi::begin_turn();
             match ffi::userauth_publickey(&self.link.session, &user, public, signer) {
                 Ok(()) => return Ok(true),
                 Err(EAGAIN) if signer.is_waiting() => signer.fetch().await,

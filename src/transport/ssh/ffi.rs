@@ -7,15 +7,17 @@
 //! each call.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
-use std::time::Duration;
 
 use libssh2_sys as raw;
 
 /// "Would block": wait for the socket and call again with the same arguments.
 pub(super) const EAGAIN: i32 = raw::LIBSSH2_ERROR_EAGAIN;
+
+/// `LIBSSH2_CALLBACK_RECV` (libssh2.h).
+const CALLBACK_RECV: c_int = 6;
 
 type SignCallback = extern "C" fn(
     *mut raw::LIBSSH2_SESSION,
@@ -28,6 +30,11 @@ type SignCallback = extern "C" fn(
 
 // In the static archive that libssh2-sys builds, but not in its bindings (libssh2.h).
 unsafe extern "C" {
+    fn libssh2_session_callback_set2(
+        session: *mut raw::LIBSSH2_SESSION,
+        number: c_int,
+        callback: Option<unsafe extern "C" fn()>,
+    ) -> Option<unsafe extern "C" fn()>;
     fn libssh2_version(required: c_int) -> *const c_char;
     fn libssh2_channel_has_exit_status(channel: *mut raw::LIBSSH2_CHANNEL) -> c_int;
     fn libssh2_channel_signal_ex(
@@ -45,30 +52,95 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Returns how long ago the peer last sent data, where the system tells.
-pub(super) fn silence(socket: BorrowedFd<'_>) -> Option<Duration> {
-    #[cfg(target_os = "linux")]
-    {
-        let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
-        // SAFETY: the structure is plain numbers, for which all zeros is a value; the kernel writes
-        // at most `length` bytes of it. On a socket that is not TCP the call fails.
-        let (code, info) = unsafe {
-            let mut info: libc::tcp_info = std::mem::zeroed();
-            let code = libc::getsockopt(
-                socket.as_raw_fd(),
-                libc::IPPROTO_TCP,
-                libc::TCP_INFO,
-                (&raw mut info).cast(),
-                &raw mut length,
-            );
-            (code, info)
-        };
-        (code == 0).then(|| Duration::from_millis(info.tcpi_last_data_recv.into()))
+/// How much libssh2 may still read on this thread before it has to give others a turn.
+#[derive(Debug, Clone, Copy)]
+struct Allowance {
+    bytes: usize,
+    calls: u32,
+    received: u64,
+}
+
+/// Bytes in one turn: more than a window's worth would starve the worker's other hosts.
+const BYTES_PER_TURN: usize = 4 * 1024 * 1024;
+/// Reads in one turn: the version line is read byte by byte.
+const CALLS_PER_TURN: u32 = 4096;
+
+thread_local! {
+    static ALLOWANCE: Cell<Allowance> =
+        const { Cell::new(Allowance { bytes: 0, calls: 0, received: 0 }) };
+}
+
+/// Begins a turn. libssh2 reads as long as there is something, which a hostile or merely fast peer
+/// can keep up for ever; when the turn is used up, every read "would block".
+pub(super) fn begin_turn() {
+    let received = ALLOWANCE.get().received;
+    ALLOWANCE.set(Allowance {
+        bytes: BYTES_PER_TURN,
+        calls: CALLS_PER_TURN,
+        received,
+    });
+}
+
+/// Whether the turn is used up.
+pub(super) fn is_turn_over() -> bool {
+    let allowance = ALLOWANCE.get();
+    allowance.bytes == 0 || allowance.calls == 0
+}
+
+/// Returns how many bytes were received on this thread since the last call.
+pub(super) fn take_received() -> u64 {
+    let allowance = ALLOWANCE.get();
+    ALLOWANCE.set(Allowance {
+        received: 0,
+        ..allowance
+    });
+    allowance.received
+}
+
+/// Makes a session read its socket through the turn's allowance.
+pub(super) fn read_in_turns(session: &ssh2::Session) {
+    let mut locked = session.raw();
+    // SAFETY: libssh2 stores the pointer and calls it with the signature that belongs to this
+    // callback's number (libssh2.h, LIBSSH2_RECV_FUNC); the function is static.
+    unsafe {
+        libssh2_session_callback_set2(
+            &raw mut *locked,
+            CALLBACK_RECV,
+            Some(std::mem::transmute::<
+                extern "C" fn(c_int, *mut c_void, usize, c_int, *mut *mut c_void) -> isize,
+                unsafe extern "C" fn(),
+            >(receive)),
+        );
     }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = socket;
-        None
+}
+
+/// Reads a socket for libssh2: a count, or an error number below 0.
+extern "C" fn receive(
+    socket: c_int,
+    buffer: *mut c_void,
+    length: usize,
+    flags: c_int,
+    _state: *mut *mut c_void,
+) -> isize {
+    let would_block = -isize::try_from(libc::EAGAIN).expect("error numbers are small");
+    if is_turn_over() {
+        return would_block;
+    }
+    // SAFETY: libssh2 passes a buffer of `length` bytes and the socket it was given.
+    let count = unsafe { libc::recv(socket, buffer, length, flags) };
+    let allowance = ALLOWANCE.get();
+    let taken = usize::try_from(count).unwrap_or(0);
+    ALLOWANCE.set(Allowance {
+        bytes: allowance.bytes.saturating_sub(taken),
+        calls: allowance.calls - 1,
+        received: allowance.received + taken as u64,
+    });
+    if count >= 0 {
+        return count;
+    }
+    match std::io::Error::last_os_error().raw_os_error() {
+        None | Some(libc::EINTR | libc::EAGAIN) => would_block,
+        Some(number) => -isize::try_from(number).expect("error numbers are small"),
     }
 }
 

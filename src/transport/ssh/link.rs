@@ -6,12 +6,11 @@
 
 use std::cell::Cell;
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_io::Async;
-use futures_lite::future::FutureExt;
+use futures_lite::future::{self, FutureExt};
 use ssh2::BlockDirections;
 
 use super::ffi::{self, EAGAIN};
@@ -30,6 +29,10 @@ pub(super) struct Link {
     pub(super) session: ssh2::Session,
     socket: Arc<Async<TcpStream>>,
     is_shut: Cell<bool>,
+    /// Bytes received in all.
+    received: Cell<u64>,
+    /// When the host last sent something.
+    heard_at: Cell<Instant>,
 }
 
 impl Link {
@@ -41,10 +44,13 @@ impl Link {
         session.set_tcp_stream(Arc::clone(&socket));
         // How often is decided by whoever calls `keep_alive`.
         session.set_keepalive(true, 1);
+        ffi::read_in_turns(&session);
         Ok(Self {
             session,
             socket,
             is_shut: Cell::new(false),
+            received: Cell::new(0),
+            heard_at: Cell::new(Instant::now()),
         })
     }
 
@@ -54,6 +60,7 @@ impl Link {
         mut call: impl FnMut(&ssh2::Session) -> Result<T, i32>,
     ) -> Result<T, LinkError> {
         loop {
+            ffi::begin_turn();
             match call(&self.session) {
                 Ok(value) => return Ok(value),
                 Err(EAGAIN) => self.ready().await,
@@ -62,14 +69,28 @@ impl Link {
         }
     }
 
-    /// Waits until the socket is ready for what libssh2 waited for last.
+    /// Waits until the socket is ready for what libssh2 waited for last, or the worker's other
+    /// hosts have had their turn.
     pub(super) async fn ready(&self) {
+        let received = ffi::take_received();
+        if received > 0 {
+            self.received.set(self.received.get() + received);
+            self.heard_at.set(Instant::now());
+        }
+        if ffi::is_turn_over() {
+            return future::yield_now().await;
+        }
         // A reactor that can't watch the socket shows in the next call on the session.
         let _ = match self.session.block_directions() {
             BlockDirections::Outbound => self.socket.writable().await,
             BlockDirections::Both => self.socket.readable().or(self.socket.writable()).await,
             BlockDirections::Inbound | BlockDirections::None => self.socket.readable().await,
         };
+    }
+
+    /// Returns how many bytes have come from the host, as far as they were waited for.
+    pub(super) fn received(&self) -> u64 {
+        self.received.get()
     }
 
     /// Returns the error of the last call with libssh2's words for it.
@@ -100,7 +121,7 @@ impl Link {
 
     /// Whether the host has sent nothing for so long.
     pub(super) fn is_silent_for(&self, limit: Duration) -> bool {
-        ffi::silence(self.socket.as_fd()).is_some_and(|silence| silence >= limit)
+        self.heard_at.get().elapsed() >= limit
     }
 
     /// Ends the connection; what still waits on it fails from now on.

@@ -47,6 +47,8 @@ const MIN_LIBSSH2: [u32; 3] = [1, 11, 2];
 const WINDOW: u32 = 2 * 1024 * 1024;
 /// Heartbeat unless told otherwise: sshd's own advice, `ServerAliveInterval 15`.
 const KEEPALIVE: Duration = Duration::from_secs(15);
+/// Bytes a server may send before its version line (RFC 4253 §4.2); OpenSSH allows as many.
+const MAX_BEFORE_VERSION: u64 = 8 * 1024;
 /// libssh2 sends no more often than this.
 const MIN_KEEPALIVE: Duration = Duration::from_secs(2);
 /// Host key algorithms offered, best first. SHA-1 (`ssh-rsa`) and DSA are left out, and so are host
@@ -192,10 +194,21 @@ impl Ssh {
             })?;
         // A clone shares the session; the handshake needs it mutable.
         let mut session = link.session.clone();
-        let shake = |_: &_| session.handshake().map_err(|error| code_of(&error));
-        link.drive(shake)
-            .await
-            .map_err(|error| handshake_failed(&error, &offer))
+        let shake = |_: &_| {
+            let is_garbage =
+                link.received() > MAX_BEFORE_VERSION && session.banner_bytes().is_none();
+            if is_garbage {
+                return Err(libssh2_sys::LIBSSH2_ERROR_PROTO);
+            }
+            session.handshake().map_err(|error| code_of(&error))
+        };
+        link.drive(shake).await.map_err(|error| {
+            if link.received() > MAX_BEFORE_VERSION && link.session.banner_bytes().is_none() {
+                not_ssh()
+            } else {
+                handshake_failed(&error, &offer)
+            }
+        })
     }
 
     /// Returns the host key algorithms to offer: the types already known for this host first, so
@@ -397,6 +410,11 @@ fn described(blob: &[u8]) -> String {
         known_hosts::algorithm(blob),
         known_hosts::fingerprint(blob)
     )
+}
+
+fn not_ssh() -> ConnectError {
+    let message = format!("no SSH server: {MAX_BEFORE_VERSION} bytes came without a version line");
+    ConnectError::permanent(Kind::Handshake, message)
 }
 
 /// Says what a failed handshake means. Another attempt may help where the server hung up, because

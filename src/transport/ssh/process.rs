@@ -15,7 +15,7 @@ use async_io::Timer;
 use futures_lite::future::{self, FutureExt};
 
 use super::feed::{Fed, Feed};
-use super::ffi::{EAGAIN, RawChannel};
+use super::ffi::{self, EAGAIN, RawChannel};
 use super::link::Link;
 use crate::quote::{self, Marker, MarkerFilter};
 use crate::remote::{Command, Exec, ExitStatus, Pipe, Signal};
@@ -99,6 +99,7 @@ impl SshProcess {
 
     /// Does what can be done without waiting; `None` when there is nothing.
     fn step(&mut self, buffer: &mut Vec<u8>) -> Option<Progress> {
+        ffi::begin_turn();
         loop {
             match self.read(buffer) {
                 Ok(Some(pipe)) => return Some(Progress::Output(pipe)),
