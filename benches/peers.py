@@ -86,11 +86,13 @@ class Server:
         shutil.copy(self.folder / "client_key.pub", self.folder / "authorized_keys")
         self.port = free_port()
         config = self.folder / "sshd_config"
+        home = self.folder / "server_home"
+        home.mkdir()
         config.write_text(
             f"ListenAddress 0.0.0.0:{self.port}\nHostKey {self.folder}/host_key\n"
             f"AuthorizedKeysFile {self.folder}/authorized_keys\nPidFile none\nStrictModes no\n"
             "UsePAM no\nUseDNS no\nPermitRootLogin yes\nPasswordAuthentication no\nPrintMotd no\n"
-            "MaxStartups 4096\nLogLevel ERROR\n"
+            f"MaxStartups 4096\nLogLevel ERROR\nSetEnv HOME={home}\n"
         )
         self.log = open(self.folder / "sshd.log", "w+b")
         arguments = [sshd, "-D", "-e", "-f", config]

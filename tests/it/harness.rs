@@ -72,6 +72,8 @@ fn a_server_answers_at_every_loopback_address() {
             .run(&login, "echo hello; exit 7")
             .code(7)
             .stdout("hello\n");
+        // Nothing is read from the real home.
+        client.run(&login, "ls -A ~").code(0).no_stdout();
     }
 }
 
@@ -157,9 +159,7 @@ fn a_namespace_has_accounts_of_its_own() {
         namespace.authorize("zoe", &key.public());
         let other = namespace.account_with_password("max", "secret word");
         assert_ne!(zoe.id, other.id);
-        let sshd = Sshd::with()
-            .line("AuthorizedKeysFile .ssh/authorized_keys")
-            .start();
+        let sshd = Sshd::with().own_homes().start();
         let client = Client {
             tree: namespace.tree(),
             port: sshd.port(),

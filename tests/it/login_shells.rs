@@ -24,9 +24,7 @@ const RC_FILES: &[(&str, &str)] = &[
 fn as_account(namespace: &Namespace, shell: &str, package: &str, args: &[OsString]) -> Ended {
     let shell = installed(shell, package);
     let account = namespace.account("zoe", &shell);
-    let sshd = Sshd::with()
-        .line("AuthorizedKeysFile .ssh/authorized_keys")
-        .start();
+    let sshd = Sshd::with().own_homes().start();
     namespace.authorize("zoe", &sshd.client_key.public());
     let key = sshd.host_keys[0].public();
     let fleet = Fleet::new()
@@ -85,9 +83,7 @@ fn busybox_is_exact() {
         let link = std::path::Path::new("/run/ash");
         std::os::unix::fs::symlink(busybox, link).unwrap();
         let account = namespace.account("zoe", link);
-        let sshd = Sshd::with()
-            .line("AuthorizedKeysFile .ssh/authorized_keys")
-            .start();
+        let sshd = Sshd::with().own_homes().start();
         namespace.authorize("zoe", &sshd.client_key.public());
         let fleet = Fleet::new()
             .log(&sshd.log())

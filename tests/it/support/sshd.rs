@@ -1,7 +1,8 @@
 //! A real OpenSSH server in a temporary folder: own keys, own configuration, own port.
 //!
 //! It listens on 0.0.0.0, so every address of 127.0.0.0/8 is a host of its own. Run as root it
-//! lets root in with a key, otherwise the user who runs the tests.
+//! lets root in with a key, otherwise the user who runs the tests; commands find an empty home, so
+//! that nothing a real `.bashrc` does takes time or leaves a trace.
 
 use std::fs;
 use std::path::Path;
@@ -27,6 +28,7 @@ pub(crate) struct Sshd {
 #[derive(Default)]
 pub(crate) struct Configuration {
     host_key_types: Vec<String>,
+    has_own_homes: bool,
     lines: Vec<String>,
 }
 
@@ -34,6 +36,12 @@ impl Configuration {
     /// Serves these types of host keys (`ed25519`, `ecdsa`, `rsa`) instead of ed25519 alone.
     pub(crate) fn host_keys(mut self, types: &[&str]) -> Self {
         self.host_key_types = types.iter().map(|&name| name.to_owned()).collect();
+        self
+    }
+
+    /// Leaves accounts their own homes and their own `~/.ssh/authorized_keys`; for a namespace.
+    pub(crate) fn own_homes(mut self) -> Self {
+        self.has_own_homes = true;
         self
     }
 
@@ -59,7 +67,10 @@ impl Configuration {
         let make = |name: &String| KeyPair::generate(&tree.join(format!("host_{name}")), name);
         let host_keys: Vec<KeyPair> = types.iter().map(make).collect();
         let server = Server::start("Server listening on", |port| {
-            let text = text(port, tree.path(), &self.lines, &host_keys);
+            let mut lines = self.lines.clone();
+            lines.extend(homes(&tree, self.has_own_homes));
+            lines.extend(host_key_lines(&host_keys));
+            let text = text(port, &lines);
             let path = accepted(&program, &tree, text);
             let mut command = Command::new(&program);
             command.env_clear().env("PATH", super::PATH);
@@ -131,15 +142,27 @@ pub(crate) fn user() -> String {
     must("id", &[&"-un"]).trim().to_owned()
 }
 
-fn text(port: u16, folder: &Path, own: &[String], host_keys: &[KeyPair]) -> String {
-    let folder = folder.display();
-    let keys = host_keys
+/// Returns the lines that say where homes are and which keys are let in.
+fn homes(tree: &Tree, has_own_homes: bool) -> Vec<String> {
+    if has_own_homes {
+        return vec!["AuthorizedKeysFile .ssh/authorized_keys".to_owned()];
+    }
+    vec![
+        format!("SetEnv HOME={}", tree.folder("home").display()),
+        format!(
+            "AuthorizedKeysFile {}/authorized_keys",
+            tree.path().display()
+        ),
+    ]
+}
+
+fn host_key_lines(host_keys: &[KeyPair]) -> impl Iterator<Item = String> {
+    host_keys
         .iter()
-        .map(|key| format!("HostKey {}", key.path.display()));
-    let lines = own.iter().cloned().chain(keys).chain([
-        format!("ListenAddress 0.0.0.0:{port}"),
-        format!("AuthorizedKeysFile {folder}/authorized_keys"),
-    ]);
+        .map(|key| format!("HostKey {}", key.path.display()))
+}
+
+fn text(port: u16, own: &[String]) -> String {
     let usual = "\
         PidFile none
         StrictModes no
@@ -158,7 +181,7 @@ fn text(port: u16, folder: &Path, own: &[String], host_keys: &[KeyPair]) -> Stri
         LogLevel VERBOSE
         Subsystem sftp internal-sftp
         ";
-    lines.map(|line| line + "\n").collect::<String>() + usual
+    format!("{}\nListenAddress 0.0.0.0:{port}\n{usual}", own.join("\n"))
 }
 
 /// Writes the configuration, with what only newer servers know where this one does.
