@@ -86,6 +86,8 @@ fn known_hosts_is_read_as_openssh_reads_it() {
     for line in [
         format!("[127.1.0.2]:{port} {key}"),
         format!("* {key}"),
+        // As ssh does: a key known without a port is good enough on any port.
+        format!("127.1.0.2 {key}"),
         format!("[127.1.*]:{port} {key} a comment"),
         format!("other,[127.1.0.?]:{port} {key}"),
         format!("  [127.1.0.2]:{port}\t{key}"),
@@ -95,8 +97,7 @@ fn known_hosts_is_read_as_openssh_reads_it() {
         fleet.hoist(RUN).code(0);
     }
     for line in [
-        format!("127.1.0.2 {key}"),
-        format!("*,![127.1.0.2]:{port} {key}"),
+        format!("*,![127.1.0.2]:{port},!127.1.0.2 {key}"),
         format!("# [127.1.0.2]:{port} {key}"),
         format!("[127.1.0.3]:{port} {key}"),
     ] {

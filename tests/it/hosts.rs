@@ -89,7 +89,7 @@ fn the_list_can_be_had_in_every_format() {
     fleet
         .hoist("hosts -o folded")
         .code(0)
-        .stdout("web[1-3],db[1-2]\n");
+        .stdout("db[1-2],web[1-3]\n");
     fleet.hoist("hosts --count").code(0).stdout("5\n");
     let csv = fleet.hoist("hosts -o csv");
     csv.code(0);
@@ -137,7 +137,7 @@ fn patterns_expand_without_an_inventory() {
 #[test]
 fn names_fold_to_a_pattern_that_expands_to_them() {
     let fleet = Fleet::new();
-    let list = "web1\nweb2\nweb3\nn08\nn09\nn10\nodd\n";
+    let list = "n08\nn09\nn10\nodd\nweb1\nweb2\nweb3\n";
     let folded = fleet.command("hosts --fold").stdin(list).run();
     folded.code(0);
     let pattern = folded.out().trim_end().to_owned();
