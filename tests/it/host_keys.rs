@@ -1,12 +1,15 @@
 //! Whose key a host shows, and what is known about it.
 
 use std::fs;
+use std::process::Command;
 
+use crate::support::captured::Keep;
 use crate::support::fleet::Fleet;
 use crate::support::keys::KeyPair;
 use crate::support::names;
-use crate::support::process::must;
-use crate::support::sshd::Sshd;
+use crate::support::process::{Running, must};
+use crate::support::sshd::{Sshd, user};
+use crate::support::{PATIENCE, installed};
 
 /// A server that logs every request for a login, and a fleet of hosts there that nobody knows yet.
 fn strangers(pattern: &str) -> (Sshd, Fleet) {
@@ -79,34 +82,68 @@ fn a_revoked_key_is_refused_whatever_the_policy() {
     no_credential_was_sent(&sshd);
 }
 
+/// Whether the system's own `ssh` logs in with the fleet's known keys.
+fn openssh_logs_in(sshd: &Sshd, fleet: &Fleet) -> bool {
+    let known = fleet.tree().join("home/.ssh/known_hosts");
+    let mut ssh = Command::new(installed("ssh", "openssh-client"));
+    ssh.args([
+        "-F",
+        "none",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "GlobalKnownHostsFile=none",
+    ]);
+    ssh.arg("-o")
+        .arg(format!("UserKnownHostsFile={}", known.display()));
+    ssh.arg("-i")
+        .arg(&sshd.client_key.path)
+        .arg("-p")
+        .arg(sshd.port().to_string());
+    ssh.arg(format!("{}@127.1.0.2", user())).arg("true");
+    let mut running = Running::start(&mut ssh, Keep::All, false);
+    running.feed(Vec::new());
+    let ended = running.wait(PATIENCE);
+    ended.status.is_some_and(|status| status.success())
+}
+
 #[test]
 fn known_hosts_is_read_as_openssh_reads_it() {
     let (sshd, fleet) = strangers("web1");
     let (key, port) = (sshd.host_keys[0].public(), sshd.port());
-    for line in [
+    let other = KeyPair::generate(&fleet.tree().join("other"), "ed25519").public();
+    let lines = [
         format!("[127.1.0.2]:{port} {key}"),
-        format!("* {key}"),
-        // As ssh does: a key known without a port is good enough on any port.
         format!("127.1.0.2 {key}"),
+        format!("* {key}"),
         format!("[127.1.*]:{port} {key} a comment"),
         format!("other,[127.1.0.?]:{port} {key}"),
         format!("  [127.1.0.2]:{port}\t{key}"),
         format!("[127.1.0.2]:{port} ssh-rsa AAAA-broken\n[127.1.0.2]:{port} {key}"),
-    ] {
-        fleet.write_known_hosts(&(line + "\n"));
-        fleet.hoist(RUN).code(0);
-    }
-    for line in [
-        format!("*,![127.1.0.2]:{port},!127.1.0.2 {key}"),
+        format!("[127.1.0.2]:{port} {other}\n[127.1.0.2]:{port} {key}"),
+        format!("[127.1.0.2]:{port} {other}\n* {key}"),
+        format!("@cert-authority * {key}"),
+        format!("@cert-authority * {other}\n* {key}"),
+        format!("@revoked * {other}\n* {key}"),
+        format!("@unheard-of * {key}"),
+        format!("*,![127.1.0.2]:{port} {key}"),
+        format!("*,!127.1.0.2,![127.1.0.2]:{port} {key}"),
         format!("# [127.1.0.2]:{port} {key}"),
         format!("[127.1.0.3]:{port} {key}"),
-    ] {
-        fleet.write_known_hosts(&(line + "\n"));
-        fleet
-            .hoist(RUN)
-            .code(3)
-            .became("web1", "failed", "host-key-unknown");
+        format!("[127.1.0.2]:{} {key}", port - 1),
+        format!("[127.1.0.2]:{port},{key}"),
+        String::new(),
+    ];
+    let mut accepted = 0;
+    for line in &lines {
+        fleet.write_known_hosts(&format!("{line}\n"));
+        let ended = fleet.hoist(RUN);
+        let status = ended.record("web1").text("status");
+        let expected = openssh_logs_in(&sshd, &fleet);
+        assert_eq!(status == "ok", expected, "{line}\n{ended}");
+        accepted += usize::from(expected);
     }
+    assert!(accepted > 5 && lines.len() - accepted > 5, "{accepted}");
 }
 
 #[test]
@@ -197,7 +234,7 @@ fn the_key_in_the_inventory_is_the_only_one() {
     let other = KeyPair::generate(&fleet.tree().join("other"), "ed25519");
     let (right, wrong) = (sshd.host_keys[0].public(), other.public());
     let port = sshd.port();
-    let user = crate::support::sshd::user();
+    let user = user();
     let row = |key: &str| {
         format!("name,address,port,user,host_key\nweb1,127.1.0.2,{port},{user},{key}\n")
     };
@@ -234,7 +271,7 @@ fn somebody_at_a_terminal_is_asked_once_for_all() {
         .shows(&sshd.host_keys[0].fingerprint())
         .shows("[y/N]");
     running.type_in("yes\n");
-    let ended = running.wait(crate::support::PATIENCE);
+    let ended = running.wait(PATIENCE);
     ended.code(0);
     assert_eq!(ended.out().matches("[y/N]").count(), 1, "{ended}");
     assert_eq!(fleet.known_hosts().lines().count(), 3, "{ended}");
@@ -250,7 +287,7 @@ fn somebody_at_a_terminal_may_say_no() {
     running.shows("[y/N]");
     running.type_in("\n");
     running
-        .wait(crate::support::PATIENCE)
+        .wait(PATIENCE)
         .code(3)
         .stdout_has("host-key-unknown");
     assert_eq!(fleet.known_hosts(), "");

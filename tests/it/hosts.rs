@@ -137,16 +137,14 @@ fn patterns_expand_without_an_inventory() {
 #[test]
 fn names_fold_to_a_pattern_that_expands_to_them() {
     let fleet = Fleet::new();
-    let list = "n08\nn09\nn10\nodd\nweb1\nweb2\nweb3\n";
+    let list = "web1\nweb2\nweb3\nn08\nn09\nn10\nodd\n";
     let folded = fleet.command("hosts --fold").stdin(list).run();
     folded.code(0);
     let pattern = folded.out().trim_end().to_owned();
     assert!(pattern.len() < list.len(), "{folded}");
-    fleet
-        .argv(["hosts", "--expand", &pattern])
-        .run()
-        .code(0)
-        .stdout(list);
+    let expanded = fleet.argv(["hosts", "--expand", &pattern]).run();
+    let names: Vec<&str> = list.lines().collect();
+    expanded.code(0).stdout_lines(&names);
     fleet
         .hoist("hosts --fold a1 a2 a3")
         .code(0)

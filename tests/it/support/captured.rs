@@ -73,6 +73,13 @@ impl Captured {
         captured
     }
 
+    /// Returns a pipe that is closed and carried nothing.
+    pub(crate) fn nothing() -> Self {
+        let captured = Self::default();
+        captured.lock().is_closed = true;
+        captured
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.0.lock().unwrap()
     }

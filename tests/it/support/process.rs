@@ -58,8 +58,8 @@ impl Running {
             stdin,
             ended,
             is_over: false,
-            stdout: stdout.unwrap_or_default(),
-            stderr: stderr.unwrap_or_default(),
+            stdout: stdout.unwrap_or_else(Captured::nothing),
+            stderr: stderr.unwrap_or_else(Captured::nothing),
             logs: Vec::new(),
         }
     }
