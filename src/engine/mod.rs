@@ -2,7 +2,7 @@
 //!
 //! A [`Plan`] and a [`Transport`] come in; events go out to the listeners, in order, on the
 //! calling thread; a [`Summary`] is returned. Inside, a rayon pool of one worker per core drives
-//! all hosts as sequential async tasks (see [`workers`]); one host's life is in [`attempt`]. A host
+//! all hosts as sequential async tasks (see `workers`); one host's life is in `attempt`. A host
 //! that fails is an outcome like any other; `Err` means that hoist could not do its own work.
 //!
 //! ```text
