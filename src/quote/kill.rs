@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
     use crate::quote::shells::{Home, INNER, cross};
-    use crate::quote::{Marker, MarkerFilter, command_line};
+    use crate::quote::{Marker, MarkerFilter, request};
     use crate::remote::{Command as Remote, Exec};
 
     /// Starts children and a grandchild, which says so, and waits: from then on nobody forks. All
@@ -91,7 +91,9 @@ mod tests {
     fn start(mut shell: Command, script: &str) -> Running {
         let words = ["/bin/dash", "-c", script].map(OsString::from);
         let marker = Marker::random();
-        let line = command_line(&Exec::new(Remote::Argv(words.into())), &marker).unwrap();
+        let line = request(&Exec::new(Remote::Argv(words.into())), &marker)
+            .unwrap()
+            .line;
         let mut child = shell
             .arg(OsString::from_vec(line))
             .stdout(Stdio::piped())

@@ -1,7 +1,7 @@
 //! Words in, exact bytes out: splits a command line, shows one to people, and builds what an SSH
 //! server is asked to execute.
 //!
-//! The account's login shell parses a request first, and it may be any shell: [`command_line`]
+//! The account's login shell parses a request first, and it may be any shell: [`request`]
 //! sends text that all of them read alike, decoded and executed by the host's `sh`. That wrapper
 //! tells through a [`Marker`] on stderr which process the command is, or why it was not started;
 //! [`MarkerFilter`] takes the marker out again. [`kill_line`] ends such a command from a second
@@ -24,6 +24,6 @@ pub use check::{QuoteError, check};
 pub use display::display;
 pub use kill::kill_line;
 pub use marker::{Marker, MarkerFilter, NotSpawned, Started};
-pub use wire::MAX_COMMAND_LINE;
+pub use wire::{MAX_COMMAND_LINE, Request};
 pub use words::{SplitError, UnquotedSyntax, split, unquoted_syntax};
-pub use wrapper::command_line;
+pub use wrapper::request;

@@ -1,12 +1,13 @@
 //! The real shells, for tests: each as login shell that parses a line, and as the host's `sh`.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
-use super::{Marker, MarkerFilter, command_line};
+use super::{Marker, MarkerFilter, request};
 use crate::remote::Exec;
 
 /// What an account may have as its login shell.
@@ -85,10 +86,31 @@ impl Home {
 }
 
 /// Executes `exec` through `shell`.
-pub(super) fn run(mut shell: Command, exec: &Exec) -> Ran {
+pub(super) fn run(shell: Command, exec: &Exec) -> Ran {
+    run_with(shell, exec, b"")
+}
+
+/// Executes `exec` through `shell` with this on its stdin.
+pub(super) fn run_with(mut shell: Command, exec: &Exec, input: &[u8]) -> Ran {
     let marker = Marker::random();
-    let line = OsString::from_vec(command_line(exec, &marker).unwrap());
-    finish(shell.arg("-c").arg(line).output().unwrap(), &marker)
+    let request = request(exec, &marker).unwrap();
+    let mut child = shell
+        .arg("-c")
+        .arg(OsString::from_vec(request.line))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let bytes = [&request.preamble, input].concat();
+    let feed = std::thread::spawn(move || {
+        // A command need not read what it is given.
+        stdin.write_all(&bytes).ok();
+    });
+    let output = child.wait_with_output().unwrap();
+    feed.join().unwrap();
+    finish(output, &marker)
 }
 
 /// Takes the marker out of what a command left.

@@ -13,6 +13,20 @@ use super::QuoteError;
 /// and servers may take less in one request.
 pub const MAX_COMMAND_LINE: usize = 128 * 1024 - 1;
 
+/// The longest line that is sent as a request of its own: dropbear takes 9,000 bytes, libssh2 sends
+/// 34,725.
+const MAX_REQUEST: usize = 8_000;
+
+/// What a host is asked to execute, in the two parts it is sent in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The line for the account's login shell.
+    pub line: Vec<u8>,
+    /// What the line reads of its stdin before the command gets the rest. Empty for most commands:
+    /// only one too long for a request travels this way.
+    pub preamble: Vec<u8>,
+}
+
 /// Decodes and runs the script given as `$1`; nothing runs where `printf` is missing.
 pub(super) const DECODE: &str = r#"hoist_s=$(printf %b "$1") && eval "$hoist_s""#;
 
@@ -25,6 +39,30 @@ pub(super) fn line(script: &[u8]) -> Vec<u8> {
     encode(script, &mut line);
     line.push(b'\'');
     line
+}
+
+/// Returns how `script` is sent: as one line, or, where that is too long, as a line that reads the
+/// encoded script, byte by byte so that it takes nothing of what follows.
+///
+/// A script that didn't arrive whole is not run at all.
+pub(super) fn request(script: &[u8]) -> Result<Request, QuoteError> {
+    let line = fitting(line(script))?;
+    if line.len() <= MAX_REQUEST {
+        return Ok(Request {
+            line,
+            preamble: Vec::new(),
+        });
+    }
+    let mut preamble = Vec::with_capacity(line.len());
+    encode(script, &mut preamble);
+    let length = preamble.len();
+    let read = format!(
+        r#"set -- "$(dd bs=1 count={length} 2>/dev/null)"; [ ${{#1}} -eq {length} ] || exit 127; {DECODE}"#
+    );
+    Ok(Request {
+        line: format!("exec sh -c '{read}' sh").into_bytes(),
+        preamble,
+    })
 }
 
 /// Returns `line` unless it is longer than [`MAX_COMMAND_LINE`].

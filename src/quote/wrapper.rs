@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::wire::{DECODE, fitting, line, push_word};
+use super::wire::{self, DECODE, Request, push_word};
 use super::{Marker, QuoteError, check};
 use crate::remote::{Command, Exec};
 
@@ -103,14 +103,14 @@ const EXEC: &str = r#"case ${KSH_VERSION-} in
 esac
 exit 127"#;
 
-/// Returns the line to ask an SSH server to execute, for an account with any login shell.
+/// Returns what to ask an SSH server to execute, for an account with any login shell.
 ///
 /// # Errors
 /// When the command is empty, holds a NUL or a name that can't be a variable's, or is longer than
 /// [`MAX_COMMAND_LINE`](super::MAX_COMMAND_LINE) once it is quoted.
-pub fn command_line(exec: &Exec, marker: &Marker) -> Result<Vec<u8>, QuoteError> {
+pub fn request(exec: &Exec, marker: &Marker) -> Result<Request, QuoteError> {
     check(exec)?;
-    fitting(line(&script(exec, marker)))
+    wire::request(&script(exec, marker))
 }
 
 pub(super) fn script(exec: &Exec, marker: &Marker) -> Vec<u8> {

@@ -1,7 +1,6 @@
 //! Directory, variables, stdin and shell are those asked for.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
@@ -9,8 +8,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use super::*;
-use crate::quote::shells::{INNER, cross, finish, nasty_words, run};
-use crate::quote::{Marker, NotSpawned, command_line};
+use crate::quote::shells::{INNER, cross, nasty_words, run, run_with};
+use crate::quote::{Marker, NotSpawned, request};
 
 const NOBODY: u32 = 65534;
 
@@ -189,32 +188,38 @@ fn the_wrapper_adds_no_variables_of_its_own() {
 fn stdin_reaches_the_command_untouched() {
     let home = Home::new();
     let input: Vec<u8> = (0..=255_u8).cycle().take(300_000).collect();
+    // The second travels with a preamble on the same stdin.
+    let long = "a".repeat(20_000);
+    let commands = [
+        argv(&["/bin/cat"]),
+        argv(&["/bin/dash", "-c", "cat", "name", &long]),
+    ];
     for (login, inner) in cross() {
-        for variable in ["HOIST_A", "A"] {
-            let mut exec = argv(&["/bin/cat"]);
+        for (command, variable) in commands.iter().zip(["HOIST_A", "A"]) {
+            let mut exec = command.clone();
             exec.env.push((variable.into(), "b".into()));
-            let marker = Marker::random();
-            let line = OsString::from_vec(command_line(&exec, &marker).unwrap());
-            let mut child = home
-                .login(login, inner)
-                .arg("-c")
-                .arg(line)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut stdin = child.stdin.take().unwrap();
-            let output = std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    stdin.write_all(&input).unwrap();
-                    drop(stdin);
-                });
-                child.wait_with_output().unwrap()
-            });
-            let ran = finish(output, &marker);
+            let ran = run_with(home.login(login, inner), &exec, &input);
             assert_ok(&ran, &input, &format!("{login}, {inner}"));
         }
+    }
+}
+
+#[test]
+fn a_long_command_that_does_not_arrive_whole_is_not_run() {
+    let home = Home::new();
+    let exec = argv(&["/bin/echo", &"a".repeat(20_000)]);
+    for (login, inner) in cross() {
+        let request = request(&exec, &Marker::random()).unwrap();
+        let mut shell = home.login(login, inner);
+        let line = OsString::from_vec(request.line);
+        let output = shell
+            .arg("-c")
+            .arg(line)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(127), "{login}, {inner}");
+        assert!(output.stdout.is_empty(), "{login}, {inner}");
     }
 }
 

@@ -8,7 +8,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::quote::shells::{INNER, LOGIN, PATH, cross, nasty_words, run};
-use crate::quote::{Marker, QuoteError, command_line};
+use crate::quote::wire::line;
+use crate::quote::wrapper::script;
+use crate::quote::{Marker, QuoteError, request};
 
 #[test]
 fn nasty_words_arrive_exactly_through_every_pair_of_shells() {
@@ -43,7 +45,7 @@ fn a_long_argument_arrives_whole() {
 #[test]
 fn what_is_too_long_once_quoted_is_refused() {
     let exec = argv(&["echo", &"\n".repeat(30 * 1024)]);
-    let error = command_line(&exec, &Marker::random()).unwrap_err();
+    let error = request(&exec, &Marker::random()).unwrap_err();
     assert!(matches!(error, QuoteError::TooLong { .. }), "{error}");
 }
 
@@ -115,7 +117,7 @@ fn a_program_whose_name_looks_like_an_option_is_run() {
 fn the_line_is_plain_text_that_every_login_shell_reads_alike() {
     let mut exec = argv(&nasty_words());
     exec.cwd = Some("/a b\n".into());
-    let line = command_line(&exec, &Marker::random()).unwrap();
+    let line = line(&script(&exec, &Marker::random()));
     let line = String::from_utf8(line).unwrap();
     let quoted: Vec<&str> = line.split('\'').collect();
     assert_eq!(quoted.len(), 5, "{line}");

@@ -25,8 +25,12 @@ enum State {
 
 /// One command's stdin on its way.
 pub(super) struct Feed {
+    /// Sent first; empty once it is.
+    preamble: Vec<u8>,
+    /// How much of it is sent.
+    preamble_sent: usize,
     source: Stdin,
-    /// Bytes sent so far.
+    /// Bytes of the source sent so far.
     offset: u64,
     /// Read from a file and not yet sent; stays in place while libssh2 asks for the same bytes.
     chunk: Vec<u8>,
@@ -36,19 +40,22 @@ pub(super) struct Feed {
 }
 
 impl Feed {
+    /// Returns a feed of all of `source`.
     pub(super) fn new(source: Stdin) -> Self {
-        let state = if matches!(source, Stdin::Empty) {
-            State::Ending
-        } else {
-            State::Sending
-        };
         Self {
+            preamble: Vec::new(),
+            preamble_sent: 0,
             source,
             offset: 0,
             chunk: Vec::new(),
             sent: 0,
-            state,
+            state: State::Sending,
         }
+    }
+
+    /// Has `preamble` sent before the source; called before anything is.
+    pub(super) fn put_first(&mut self, preamble: Vec<u8>) {
+        self.preamble = preamble;
     }
 
     /// Sends one piece, if the host has room for it.
@@ -72,6 +79,13 @@ impl Feed {
     }
 
     fn send(&mut self, channel: &RawChannel) -> Result<(), i32> {
+        if self.preamble_sent < self.preamble.len() {
+            let count = channel.write(&self.preamble[self.preamble_sent..])?;
+            self.preamble_sent += count;
+            return if count == 0 { Err(EAGAIN) } else { Ok(()) };
+        }
+        self.preamble = Vec::new();
+        self.preamble_sent = 0;
         self.fill();
         let rest = match &self.source {
             Stdin::Bytes(bytes) => {

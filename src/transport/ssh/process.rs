@@ -97,6 +97,12 @@ impl SshProcess {
         }
     }
 
+    /// Has these bytes sent before the command's stdin.
+    pub(super) fn with_preamble(mut self, preamble: Vec<u8>) -> Self {
+        self.feed.put_first(preamble);
+        self
+    }
+
     /// Does what can be done without waiting; `None` when there is nothing.
     fn step(&mut self, buffer: &mut Vec<u8>) -> Option<Progress> {
         ffi::begin_turn();

@@ -26,7 +26,7 @@ impl SshSession {
 
     async fn start(&self, exec: &Exec) -> Result<SshProcess, SpawnError> {
         let marker = Marker::random();
-        let line = quote::command_line(exec, &marker).map_err(|error| SpawnError {
+        let request = quote::request(exec, &marker).map_err(|error| SpawnError {
             kind: Kind::Spawn,
             message: error.to_string(),
         })?;
@@ -36,15 +36,11 @@ impl SshSession {
             .drive(open)
             .await
             .map_err(|error| refused("a channel", &error))?;
-        let exec_request = self.link.drive(|_| channel.exec(&line)).await;
+        let exec_request = self.link.drive(|_| channel.exec(&request.line)).await;
         exec_request.map_err(|error| refused("to run the command", &error))?;
-        Ok(SshProcess::new(
-            Rc::clone(&self.link),
-            channel,
-            self.options,
-            &marker,
-            exec,
-        ))
+        let link = Rc::clone(&self.link);
+        let process = SshProcess::new(link, channel, self.options, &marker, exec);
+        Ok(process.with_preamble(request.preamble))
     }
 }
 

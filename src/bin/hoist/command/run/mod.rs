@@ -342,7 +342,7 @@ fn check_length(plan: &Plan) -> Result<(), Failure> {
         .max_by_key(|(_, host)| host.name.as_str().len());
     if let Some((index, _)) = longest {
         let exec = plan.exec_for(index);
-        quote::command_line(&exec, &quote::Marker::random()).map_err(Failure::usage)?;
+        quote::request(&exec, &quote::Marker::random()).map_err(Failure::usage)?;
     }
     Ok(())
 }
