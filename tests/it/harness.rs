@@ -249,14 +249,17 @@ fn a_running_program_is_watched_signalled_and_killed() {
     trapped.shows("ready").signal(Signal::TERM);
     trapped.wait(PATIENCE).code(9);
 
-    let endless = start("exec sleep 300");
+    let endless = start("sleep 300 & echo child $! end; wait");
+    endless.shows("end");
+    let out = endless.stdout.to_string();
+    let child = out.split(' ').nth(1).and_then(|pid| pid.parse().ok());
+    let child = child.expect("a process id");
+    assert!(is_running(child));
     let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         endless.wait(Duration::from_millis(300));
     }));
-    assert!(
-        died.is_err(),
-        "a program that goes on too long fails the test"
-    );
+    assert!(died.is_err(), "what goes on too long fails the test");
+    assert!(!is_running(child), "and is ended with all it started");
 }
 
 #[test]

@@ -13,15 +13,13 @@ use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::captured::{Captured, Keep};
 use super::dropbear::Dropbear;
 use super::ended::Ended;
 use super::keys::KeyPair;
 use super::process::{Running, must};
 use super::sshd::{self, Sshd};
-use super::tree::{Tree, is_running, left_pids};
+use super::tree::{Tree, is_running, kill, left_pids};
 
 /// The header of the inventory.
 const COLUMNS: &str = "name,transport,address,port,user,groups,rack";
@@ -300,8 +298,7 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         for pid in self.still_there() {
-            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-            pid.map(|pid| kill_process(pid, Signal::KILL));
+            kill(pid);
         }
     }
 }

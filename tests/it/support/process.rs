@@ -12,11 +12,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::captured::{Captured, Keep};
 use super::ended::Ended;
+use super::tree::{descendants, kill};
 
 /// A program that was started; killed when dropped before its end.
 pub(crate) struct Running {
     line: String,
     started_at: Instant,
+    pid: u32,
     process: OwnedFd,
     stdin: Option<ChildStdin>,
     ended: mpsc::Receiver<ExitStatus>,
@@ -54,6 +56,7 @@ impl Running {
         Self {
             line,
             started_at: Instant::now(),
+            pid: pid.as_raw_nonzero().get().unsigned_abs(),
             process,
             stdin,
             ended,
@@ -116,6 +119,13 @@ impl Running {
         self
     }
 
+    /// Ends the program and all it has started: it may stand around the one that is tested.
+    fn kill(&self) {
+        let started = descendants(self.pid);
+        pidfd_send_signal(&self.process, Signal::KILL).ok();
+        started.into_iter().for_each(kill);
+    }
+
     /// Waits for the end; kills the program and fails the test when it takes longer than
     /// `patience`.
     #[track_caller]
@@ -125,7 +135,7 @@ impl Running {
         let took = self.started_at.elapsed();
         self.is_over = status.is_some();
         if status.is_none() {
-            pidfd_send_signal(&self.process, Signal::KILL).ok();
+            self.kill();
         }
         // What the program left behind may keep its pipes open: not for longer than the rest.
         let closing = left(self.started_at).max(Duration::from_secs(2));
@@ -151,7 +161,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.is_over {
-            pidfd_send_signal(&self.process, Signal::KILL).ok();
+            self.kill();
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// A folder that is gone when dropped, unless somebody else owns it.
@@ -104,6 +105,42 @@ pub(crate) fn left_pids(folder: &Path) -> Vec<u32> {
     let pids = paths.filter(|path| path.extension() == Some(OsStr::new("pid")));
     pids.filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok())
         .collect()
+}
+
+/// Returns the process ids of all that a process has started, directly or not.
+pub(crate) fn descendants(root: u32) -> Vec<u32> {
+    let numbers = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pairs: Vec<(u32, u32)> = pids.filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(&pid) = found.get(next) {
+        found.extend(
+            pairs
+                .iter()
+                .filter(|(_, of)| *of == pid)
+                .map(|(child, _)| *child),
+        );
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything; state and parent follow the last one.
+    stat.rsplit(')')
+        .next()?
+        .split_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()
+}
+
+/// Ends a process at once, if it is there.
+pub(crate) fn kill(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.map(|pid| kill_process(pid, Signal::KILL));
 }
 
 /// Whether a process is there and is no corpse.
