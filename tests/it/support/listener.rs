@@ -1,29 +1,35 @@
 //! Ports that don't do what an SSH port does.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use socket2::{Domain, Socket, Type};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 
 /// A port where every connection is refused. It is taken, so nobody else comes to listen there.
-pub(crate) struct DeadPort(Socket);
+pub(crate) struct DeadPort {
+    _taken: OwnedFd,
+    port: u16,
+}
 
 impl DeadPort {
     /// Takes a port.
     pub(crate) fn take() -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        socket.bind(&any.into()).unwrap();
-        Self(socket)
+        let taken = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&taken, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let address = SocketAddrV4::try_from(getsockname(&taken).unwrap()).unwrap();
+        Self {
+            _taken: taken,
+            port: address.port(),
+        }
     }
 
     /// Returns its number.
     pub(crate) fn port(&self) -> u16 {
-        let address = self.0.local_addr().unwrap().as_socket().unwrap();
-        address.port()
+        self.port
     }
 }
 
