@@ -1,5 +1,6 @@
 //! Feeds a command's stdin from its source, as far as the host takes it.
 
+use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::ffi::{EAGAIN, RawChannel};
@@ -37,6 +38,7 @@ pub(super) struct Feed {
     /// How much of the chunk is sent.
     sent: usize,
     state: State,
+    failure: Option<io::Error>,
 }
 
 impl Feed {
@@ -50,6 +52,7 @@ impl Feed {
             chunk: Vec::new(),
             sent: 0,
             state: State::Sending,
+            failure: None,
         }
     }
 
@@ -108,12 +111,22 @@ impl Feed {
         Ok(())
     }
 
+    /// Returns why the source could not be read to its end, if it could not.
+    pub(super) fn failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
+    }
+
     /// Reads the next piece of a file once the last one is sent. A file that can't be read any
-    /// further ends there.
+    /// further ends there, and the command's result is not to be trusted.
     fn fill(&mut self) {
         if let (Stdin::File(file), true) = (&self.source, self.sent == self.chunk.len()) {
             self.chunk.resize(CHUNK_BYTES, 0);
-            let count = file.read_at(&mut self.chunk, self.offset).unwrap_or(0);
+            let count = file
+                .read_at(&mut self.chunk, self.offset)
+                .unwrap_or_else(|error| {
+                    self.failure = Some(error);
+                    0
+                });
             self.chunk.truncate(count);
             self.sent = 0;
         }

@@ -7,8 +7,9 @@
 //! are asked without blocking ([`agent`]). No credential is used before the host's key is judged.
 
 use std::cell::Cell;
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,15 +118,33 @@ pub enum SshError {
         /// Its version.
         found: String,
     },
+    /// With keys that can't be read, a changed key would be accepted as a new one.
+    #[error(
+        "cannot read {}: {error}; new host keys are not accepted without knowing the old ones",
+        path.display()
+    )]
+    KnownHosts {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
 }
 
 impl Ssh {
     /// Reads `known_hosts` and asks the agent for its keys: once for all hosts. Blocks meanwhile.
     ///
     /// # Errors
-    /// When the libssh2 that is linked is not safe to use.
+    /// When the libssh2 that is linked is not safe to use, or new keys are to be accepted and the
+    /// known ones can't be read.
     pub fn new(options: SshOptions) -> Result<Self, SshError> {
         check_libssh2()?;
+        if options.policy == HostKeyPolicy::AcceptNew {
+            options
+                .known_hosts
+                .iter()
+                .try_for_each(|path| readable(path))?;
+        }
         let (known_hosts, mut warnings) =
             KnownHosts::load(&options.known_hosts, &options.global_known_hosts);
         let agent_keys = match &options.agent {
@@ -356,6 +375,16 @@ impl Transport for Ssh {
     }
 }
 
+fn readable(path: &Path) -> Result<(), SshError> {
+    match File::open(path).and_then(|mut file| file.read(&mut [0])) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SshError::KnownHosts {
+            path: path.to_owned(),
+            error,
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn unknown(endpoint: &Endpoint, blob: Vec<u8>) -> UnknownKey {
     UnknownKey {
         host: known_hosts::host_form(endpoint.address.as_str(), endpoint.port),
@@ -477,6 +506,19 @@ fn is_new_enough(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn new_keys_are_not_accepted_beside_keys_that_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = |file: PathBuf| SshOptions {
+            policy: HostKeyPolicy::AcceptNew,
+            known_hosts: vec![file],
+            ..SshOptions::default()
+        };
+        assert!(Ssh::new(options(folder.path().join("none"))).is_ok());
+        let refused = Ssh::new(options(folder.path().to_owned()));
+        assert!(matches!(refused, Err(SshError::KnownHosts { .. })));
+    }
 
     #[test]
     fn the_linked_libssh2_is_safe_and_old_ones_are_refused() {

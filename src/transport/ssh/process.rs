@@ -216,6 +216,10 @@ impl SshProcess {
             let message = reason.message(&self.named);
             return Progress::Ended(End::NotSpawned { message });
         }
+        if let Some(error) = self.feed.failure() {
+            let message = format!("its stdin could not be read to the end: {error}");
+            return Progress::Ended(End::Lost { message });
+        }
         let end = end.or_else(|| {
             self.status().map(|status| End::Exited {
                 status,
