@@ -116,6 +116,7 @@ impl Default for Limits {
             fan_out: 128,
             handshakes: 32 * cores,
             connect_timeout: Duration::from_secs(10),
+            connect_rate: None,
             retries: 0,
             grace: Duration::from_secs(3),
         }

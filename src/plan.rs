@@ -1,6 +1,7 @@
 //! Everything decided before the first connection. Pure: a dry run prints it.
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::event::RunId;
@@ -41,8 +42,12 @@ impl Plan {
 pub struct Limits {
     /// Most hosts worked at once, at least 1.
     pub fan_out: usize,
-    /// Most handshakes in flight at once, at least 1.
+    /// Most handshakes in flight at once, at least 1. One that takes longer than a second waits for
+    /// somebody else and doesn't count any more.
     pub handshakes: usize,
+    /// Most new connections a second, evenly spaced. Without it, an address is only slowed down
+    /// when it turns connections away.
+    pub connect_rate: Option<NonZeroU32>,
     /// Longest lookup, connection, handshake and authentication together, from the moment the
     /// host has its handshake slot.
     pub connect_timeout: Duration,

@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_io::Timer;
-use async_lock::Semaphore;
+use async_lock::{Semaphore, SemaphoreGuard};
 use futures_lite::future::{self, FutureExt};
 
 use super::pace;
@@ -28,6 +28,9 @@ const END_TIME: Duration = Duration::from_secs(2);
 const SIGNAL_TIME: Duration = Duration::from_secs(2);
 /// How long taking leave of a host may take.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
+/// How long a handshake counts as work for this machine. One that takes longer waits for the
+/// network or the host, and silent hosts must not keep the others waiting.
+const SLOT_TIME: Duration = Duration::from_secs(1);
 /// The first wait before another attempt; doubled each time.
 const BACKOFF: Duration = Duration::from_millis(500);
 /// The longest wait before another attempt.
@@ -137,8 +140,6 @@ impl<'a> Attempt<'a> {
                 Err(failure) if failure.is_busy => failure,
                 result => return self.connected(result, spent),
             };
-            let endpoint = &self.shift.plan.hosts[self.host];
-            self.shift.pace.slow_down(endpoint);
             let wait = pace::wait(drops);
             left = left.saturating_sub(spent + wait);
             let pause = async {
@@ -176,16 +177,19 @@ impl<'a> Attempt<'a> {
         is_first: bool,
     ) -> Result<(Result<Box<dyn Session>, ConnectError>, Duration), ConnectError> {
         let endpoint = &self.shift.plan.hosts[self.host];
+        let pace = &self.shift.pace;
         let turn = async {
-            let place = self.shift.pace.place(endpoint).await;
-            Ok((place, handshakes.acquire().await))
+            let place = pace.place(endpoint).await;
+            let slot = handshakes.acquire().await;
+            pace.turn().await;
+            Ok((place, slot))
         };
         let stopped = async {
             self.shift.cancel.stopped().await;
             Err(cancelled("before it was connected"))
         };
         let is_untried = self.count == 0;
-        let (place, _slot) = stopped.or(turn).await.map_err(|failure| {
+        let (place, slot) = stopped.or(turn).await.map_err(|failure| {
             if is_untried {
                 ConnectError {
                     kind: Kind::NotStarted,
@@ -206,9 +210,13 @@ impl<'a> Attempt<'a> {
                 attempt: self.count,
             });
         }
-        let result = self.connect_within(limit).await;
-        if result.is_ok() {
-            place.went_well();
+        let result = holding(slot, self.connect_within(limit)).await;
+        match &result {
+            Ok(_) => place.went_well(),
+            Err(failure) if failure.is_busy || failure.kind == Kind::Refused => {
+                pace.slow_down(endpoint);
+            }
+            Err(_) => {}
         }
         Ok((result, began.elapsed()))
     }
@@ -261,17 +269,17 @@ impl<'a> Attempt<'a> {
         deadline: Option<Instant>,
     ) -> Result<Box<dyn Process>, Verdict> {
         let limit = self.shift.plan.limits.connect_timeout;
+        let not_started = |kind, limit: Duration| {
+            let message = format!("the host did not start the command in {limit:?}");
+            Err(Verdict::failed(kind, message))
+        };
         let late = async {
-            let Some(at) = deadline.filter(|at| *at < Instant::now() + limit) else {
-                Timer::after(limit).await;
-                let message = format!("the host did not start the command in {limit:?}");
-                return Err(Verdict::failed(Kind::Channel, message));
-            };
-            Timer::at(at).await;
-            Err(Verdict::failed(
-                Kind::Timeout,
-                timed_out(exec, "before it was started"),
-            ))
+            Timer::after(limit).await;
+            not_started(Kind::Channel, limit)
+        };
+        let over = async {
+            deadline.map_or_else(Timer::never, Timer::at).await;
+            not_started(Kind::Timeout, exec.timeout.unwrap_or_default())
         };
         let stopped = async {
             self.shift.cancel.stopped().await;
@@ -285,7 +293,7 @@ impl<'a> Attempt<'a> {
                 |error: crate::transport::SpawnError| Verdict::failed(error.kind, error.message);
             session.spawn(exec).await.map_err(refused)
         };
-        spawn.or(late).or(stopped).await
+        spawn.or(over).or(late).or(stopped).await
     }
 
     /// Waits for `work` unless the run is to stop; returns whether it is.
@@ -525,6 +533,16 @@ fn cancelled(when: &str) -> ConnectError {
 fn backoff(attempts: u32) -> Duration {
     let doubled = BACKOFF.saturating_mul(1_u32.checked_shl(attempts - 1).unwrap_or(u32::MAX));
     doubled.min(MAX_BACKOFF).mul_f64(fastrand::f64())
+}
+
+/// Does `work`, giving `slot` back on the way if it takes long.
+async fn holding<T>(slot: SemaphoreGuard<'_>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    if let Some(result) = within(SLOT_TIME, work.as_mut()).await {
+        return result;
+    }
+    drop(slot);
+    work.await
 }
 
 /// Waits for `work` at most this long.

@@ -1,14 +1,18 @@
-//! How fast connections are made to an address that has shown that it is busy.
+//! How fast connections are made: to an address that has shown that it is busy, and in all.
 //!
 //! sshd drops connections before login when too many are waiting for it (`MaxStartups`, by default
 //! from 10 on), and a bastion or a test machine may be hundreds of hosts at one address. An address
-//! that drops a connection gets a [`Lane`]: few handshakes at once, halved when it drops another
-//! one, one more for every round that went well. Addresses that never drop anything are not paced.
+//! that turns a connection away gets a [`Lane`]: few handshakes at once, halved when it does so
+//! again, one more for every round that went well (additive increase, multiplicative decrease, as
+//! in TCP). Addresses that never turn anybody away are not paced. Apart from that, a fixed
+//! [`Rate`] may hold for all addresses together.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_io::Timer;
 use async_lock::{Semaphore, SemaphoreGuardArc};
 
 use crate::host::{Address, Endpoint, Port};
@@ -23,10 +27,18 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest such wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// The lanes of all busy addresses, shared by the workers.
+/// The lanes of all busy addresses and the rate, shared by the workers.
 #[derive(Default)]
 pub(super) struct Pace {
     lanes: Mutex<HashMap<(Address, Port), Arc<Lane>>>,
+    rate: Option<Rate>,
+}
+
+/// New connections, so many a second.
+struct Rate {
+    gap: Duration,
+    /// When the next connection may be made.
+    next_at: Mutex<Instant>,
 }
 
 /// One busy address.
@@ -50,7 +62,39 @@ pub(super) struct Place {
     held: Option<(Arc<Lane>, SemaphoreGuardArc)>,
 }
 
+impl Rate {
+    fn new(per_second: NonZeroU32) -> Self {
+        Self {
+            gap: Duration::from_secs(1) / per_second.get(),
+            next_at: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Returns when the caller may connect; the next one may a gap later.
+    fn book(&self) -> Instant {
+        let mut next_at = locked(&self.next_at);
+        let turn_at = (*next_at).max(Instant::now());
+        *next_at = turn_at + self.gap;
+        turn_at
+    }
+}
+
 impl Pace {
+    /// Returns a pace with at most so many new connections a second.
+    pub(super) fn new(connect_rate: Option<NonZeroU32>) -> Self {
+        Self {
+            lanes: Mutex::default(),
+            rate: connect_rate.map(Rate::new),
+        }
+    }
+
+    /// Waits until the rate allows one more connection.
+    pub(super) async fn turn(&self) {
+        if let Some(rate) = &self.rate {
+            Timer::at(rate.book()).await;
+        }
+    }
+
     /// Waits for a place at the address, if it is a busy one.
     pub(super) async fn place(&self, endpoint: &Endpoint) -> Place {
         let lane = locked(&self.lanes).get(&key(endpoint)).cloned();
@@ -65,7 +109,7 @@ impl Pace {
         }
     }
 
-    /// Notes that the address dropped a connection.
+    /// Notes that the address turned a connection away.
     pub(super) fn slow_down(&self, endpoint: &Endpoint) {
         let mut lanes = locked(&self.lanes);
         match lanes.get(&key(endpoint)) {
@@ -190,6 +234,15 @@ mod tests {
         lane.halve();
         let debts = (0..FIRST_LIMIT).filter(|_| lane.is_in_debt()).count();
         assert_eq!(debts, FIRST_LIMIT - 4);
+    }
+
+    #[test]
+    fn turns_are_a_gap_apart_and_none_is_saved_up() {
+        let rate = Rate::new(NonZeroU32::new(4).unwrap());
+        let first = rate.book();
+        assert_eq!(rate.book() - first, Duration::from_millis(250));
+        *locked(&rate.next_at) -= Duration::from_secs(60);
+        assert!(rate.book() > first);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::*;
@@ -6,7 +7,7 @@ use crate::event::RunId;
 use crate::host::{Address, Endpoint, HostName, Port, TransportName};
 use crate::outcome::{Killed, Status, StopReason};
 use crate::plan::Limits;
-use crate::remote::{Command, Exec, ExitStatus, Pipe};
+use crate::remote::{Command, Exec, ExitStatus, Pipe, Signal};
 use crate::transport::End;
 use crate::transport::fake::{Fake, Gate, Script};
 
@@ -30,6 +31,7 @@ fn plan(names: &[&str]) -> Plan {
         limits: Limits {
             fan_out: 64,
             handshakes: 64,
+            connect_rate: None,
             connect_timeout: Duration::from_secs(10),
             retries: 0,
             grace: Duration::from_secs(10),
@@ -238,7 +240,10 @@ fn a_command_that_never_ends_is_ended() {
     let never = Gate::new();
     let fake = Fake::new()
         .host("polite", Script::new().says("x").waits_for(&never))
-        .host("stubborn", Script::new().waits_for(&never).ignores_term());
+        .host(
+            "stubborn",
+            Script::new().waits_for(&never).ignores(Signal::Term),
+        );
     let (_, log) = work(&plan, &fake);
     assert_eq!(log.kinds(), [Some(Kind::Timeout), Some(Kind::Timeout)]);
     for ((_, outcome), signal) in log.outcomes().iter().zip(["TERM", "KILL"]) {
@@ -249,6 +254,112 @@ fn a_command_that_never_ends_is_ended() {
         log.outcomes()[0].1.message,
         "ran longer than 50ms; ended: signal TERM"
     );
+}
+
+/// A time that no test reaches.
+const FOREVER: Duration = Duration::from_secs(86_400);
+/// A time that every test reaches.
+const SOON: Duration = Duration::from_millis(50);
+
+/// Works one host within these limits for connecting and for the command.
+fn limited(script: Script, connect_timeout: Duration, timeout: Option<Duration>) -> Outcome {
+    let mut plan = plan(&["h"]);
+    plan.limits.connect_timeout = connect_timeout;
+    plan.exec.timeout = timeout;
+    let (_, log) = work(&plan, &Fake::new().host("h", script));
+    log.outcomes()[0].1.clone()
+}
+
+#[test]
+fn a_connection_has_its_own_limit_whatever_the_command_has() {
+    let outcome = limited(Script::new().is_silent(), SOON, Some(FOREVER));
+    assert_eq!(outcome.kind, Some(Kind::ConnectTimeout));
+}
+
+#[test]
+fn the_commands_limit_does_not_run_while_connecting() {
+    let drops = Script::new().drops(2);
+    let outcome = limited(drops, FOREVER, Some(Duration::from_millis(150)));
+    // The waits between three dials take longer than that.
+    assert_eq!(outcome.kind, None, "{outcome:?}");
+}
+
+#[test]
+fn a_command_that_is_never_started_has_as_long_as_a_connection() {
+    let outcome = limited(Script::new().never_starts(), SOON, Some(FOREVER));
+    assert_eq!(outcome.kind, Some(Kind::Channel));
+    assert_eq!(
+        outcome.message,
+        "the host did not start the command in 50ms"
+    );
+}
+
+#[test]
+fn the_commands_limit_holds_while_it_is_started() {
+    let outcome = limited(Script::new().never_starts(), FOREVER, Some(SOON));
+    assert_eq!(outcome.kind, Some(Kind::Timeout));
+    assert_eq!(
+        outcome.message,
+        "the host did not start the command in 50ms"
+    );
+}
+
+#[test]
+fn the_commands_limit_holds_within_the_grace_period() {
+    let mut plan = plan(&["h"]);
+    plan.exec.timeout = Some(Duration::from_millis(200));
+    plan.limits.grace = FOREVER;
+    let cancel = Cancel::new();
+    let mut log = Log::new();
+    log.react = Box::new(|event| {
+        if matches!(event, EventKind::Started { .. }) {
+            cancel.stop(StopReason::Interrupt);
+        }
+    });
+    let fake = Fake::new().host("h", Script::new().waits_for(&Gate::new()));
+    run(&plan, &fake, &cancel, &mut [&mut log], None).unwrap();
+    assert_eq!(log.kinds(), [Some(Kind::Timeout)]);
+}
+
+#[test]
+fn what_even_kill_does_not_end_is_given_up() {
+    let script = Script::new().waits_for(&Gate::new());
+    let script = script.ignores(Signal::Term).ignores(Signal::Kill);
+    let outcome = limited(script, FOREVER, Some(SOON));
+    assert_eq!(outcome.kind, Some(Kind::Timeout));
+    assert_eq!(outcome.killed, Some(Killed::Unconfirmed));
+    assert_eq!(outcome.exit, None);
+}
+
+#[test]
+fn silent_hosts_do_not_keep_others_from_their_handshake() {
+    let names: Vec<String> = (0..8).map(|n| format!("silent{n}")).collect();
+    let silent = |fake: Fake, name: &String| fake.host(name, Script::new().is_silent());
+    let fake = names.iter().fold(Fake::new(), silent);
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.push("good");
+    let mut plan = plan(&names);
+    plan.limits.handshakes = 4;
+    plan.limits.connect_timeout = Duration::from_secs(20);
+    let cancel = Cancel::new();
+    let mut log = Log::new();
+    log.react = Box::new(|event| {
+        // Only the good one can end by itself.
+        if matches!(event, EventKind::Finished { .. }) {
+            cancel.stop(StopReason::Interrupt);
+        }
+    });
+    run(&plan, &fake, &cancel, &mut [&mut log], None).unwrap();
+    assert_eq!(log.kinds().last(), Some(&None));
+}
+
+#[test]
+fn connections_are_made_at_the_rate_that_is_given() {
+    let mut plan = plan(&["a", "b", "c", "d", "e"]);
+    plan.limits.connect_rate = NonZeroU32::new(20);
+    let (summary, _) = work(&plan, &Fake::new());
+    assert_eq!(summary.ok, 5);
+    assert!(summary.duration >= Duration::from_millis(200));
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl<'a> Shift<'a> {
             plan,
             transport,
             cancel,
-            pace: Pace::default(),
+            pace: Pace::new(plan.limits.connect_rate),
             queue: hosts.into(),
             next: AtomicUsize::new(0),
             workers,

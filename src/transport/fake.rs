@@ -72,7 +72,8 @@ pub struct Script {
     drops: u32,
     is_silent: bool,
     unknown_key: bool,
-    ignores_term: bool,
+    never_starts: bool,
+    ignores: Vec<Signal>,
     acts: VecDeque<Act>,
 }
 
@@ -110,10 +111,17 @@ impl Script {
         self
     }
 
-    /// Ends on KILL only.
+    /// Never answers the request to start a command.
     #[must_use]
-    pub fn ignores_term(mut self) -> Self {
-        self.ignores_term = true;
+    pub fn never_starts(mut self) -> Self {
+        self.never_starts = true;
+        self
+    }
+
+    /// Is not ended by this signal.
+    #[must_use]
+    pub fn ignores(mut self, signal: Signal) -> Self {
+        self.ignores.push(signal);
         self
     }
 
@@ -288,7 +296,12 @@ impl Session for FakeSession {
             script: self.script.clone(),
             died_of: None,
         };
-        Box::pin(async { Ok(Box::new(process) as Box<dyn Process>) })
+        Box::pin(async {
+            if process.script.never_starts {
+                future::pending::<()>().await;
+            }
+            Ok(Box::new(process) as Box<dyn Process>)
+        })
     }
 
     fn peer(&self) -> Option<String> {
@@ -340,7 +353,7 @@ impl Process for FakeProcess {
 
     fn signal(&mut self, signal: Signal) -> Work<'_, io::Result<()>> {
         Box::pin(async move {
-            if signal == Signal::Kill || !self.script.ignores_term {
+            if !self.script.ignores.contains(&signal) {
                 self.died_of = Some(signal);
             }
             Ok(())

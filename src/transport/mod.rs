@@ -147,8 +147,8 @@ pub struct ConnectError {
     pub message: String,
     /// Whether another attempt could end differently.
     pub is_transient: bool,
-    /// Whether the host dropped the connection before login, as busy servers do: the engine dials
-    /// again, slower, as long as there is time to connect.
+    /// Whether the host dropped the connection before login, as busy servers do, or this machine
+    /// had no more room for it: the engine dials again, slower, as long as there is time to connect.
     pub is_busy: bool,
     /// The key that nobody has vouched for, if that was the reason and a person may be asked.
     pub unknown_key: Option<Box<UnknownKey>>,
@@ -174,7 +174,7 @@ impl ConnectError {
         }
     }
 
-    /// Returns an error of a server that hung up before login.
+    /// Returns an error of a server that hung up before login, or of a machine out of room.
     pub fn busy(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             is_busy: true,

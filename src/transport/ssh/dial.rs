@@ -92,8 +92,9 @@ fn explain(target: SocketAddr, error: &io::Error) -> ConnectError {
         Some(Errno::CONNREFUSED) => Kind::Refused,
         Some(Errno::TIMEDOUT) => Kind::ConnectTimeout,
         Some(Errno::MFILE | Errno::NFILE) => {
+            // Other hosts end and give theirs back.
             let message = "too many open files: lower --fan-out or raise `ulimit -n`";
-            return ConnectError::transient(Kind::Internal, message);
+            return ConnectError::busy(Kind::Internal, message);
         }
         _ if error.kind() == io::ErrorKind::TimedOut => Kind::ConnectTimeout,
         _ => Kind::Unreachable,

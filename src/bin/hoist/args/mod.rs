@@ -5,7 +5,7 @@
 //! one by one and nothing else: no file is read, no terminal is asked.
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -172,6 +172,9 @@ pub(crate) struct Limiting {
     /// Work at most N hosts at once
     #[arg(short, long, value_name = "N", default_value = "128", value_parser = values::some)]
     pub fan_out: NonZeroUsize,
+    /// Make at most N new connections a second
+    #[arg(long, value_name = "N", default_value = "adaptive", value_parser = values::rate)]
+    pub connect_rate: Bound<NonZeroU32>,
     /// Give up logging in after this long
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::some_time)]
     pub connect_timeout: Duration,

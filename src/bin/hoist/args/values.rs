@@ -4,7 +4,7 @@
 //! expected. The names of other modules' things are taken from them, so that none is forgotten.
 
 use std::ffi::{OsStr, OsString};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,7 +35,18 @@ pub(super) fn some(text: &str) -> Result<NonZeroUsize, String> {
         .ok_or_else(|| format!("`{}` is not a whole number from 1", escaped(text)))
 }
 
-/// A limit that can be lifted with the word `none`.
+/// Reads how many a second, or `adaptive`.
+pub(super) fn rate(text: &str) -> Result<Bound<NonZeroU32>, String> {
+    if text == "adaptive" {
+        return Ok(Bound(None));
+    }
+    let rate = few(text)?;
+    NonZeroU32::new(rate)
+        .map(|rate| Bound(Some(rate)))
+        .ok_or_else(|| "no connection at all; give at least 1, or `adaptive`".to_owned())
+}
+
+/// A limit that can be lifted with a word: `none`, `adaptive`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bound<T>(pub Option<T>);
 

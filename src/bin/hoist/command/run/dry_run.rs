@@ -57,8 +57,12 @@ fn limits(plan: &Plan) -> String {
         .max_output
         .map_or("none".to_owned(), |bytes| format!("{bytes} bytes"));
     format!(
-        "fan-out {}, connect-timeout {:?}, timeout {}, max-output {bytes}, retries {}, grace {:?}",
+        "fan-out {}, connect-rate {}, connect-timeout {:?}, timeout {}, max-output {bytes}, \
+         retries {}, grace {:?}",
         limits.fan_out,
+        limits
+            .connect_rate
+            .map_or("adaptive".to_owned(), |rate| rate.to_string()),
         limits.connect_timeout,
         time(exec.timeout),
         limits.retries,
@@ -146,6 +150,7 @@ mod tests {
             limits: Limits {
                 fan_out: 3,
                 handshakes: 64,
+                connect_rate: None,
                 connect_timeout: Duration::from_secs(10),
                 retries: 1,
                 grace: Duration::from_millis(2500),
@@ -167,7 +172,7 @@ mod tests {
         directory   /srv
         variable    A=b\u{1b}[2J
         stdin       3 bytes
-        limits      fan-out 3, connect-timeout 10s, timeout 90s, max-output none, retries 1, grace 2.5s
+        limits      fan-out 3, connect-rate adaptive, connect-timeout 10s, timeout 90s, max-output none, retries 1, grace 2.5s
         hosts       3
 
         HOST              TRANSPORT  USER  ADDRESS

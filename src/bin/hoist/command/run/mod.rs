@@ -177,6 +177,7 @@ impl Job<'_> {
             limits: Limits {
                 fan_out,
                 handshakes: HANDSHAKES_PER_CORE * cores,
+                connect_rate: limiting.connect_rate.0,
                 connect_timeout: limiting.connect_timeout,
                 retries: limiting.retries,
                 grace: limiting.grace,
