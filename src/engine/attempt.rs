@@ -177,11 +177,10 @@ impl<'a> Attempt<'a> {
         is_first: bool,
     ) -> Result<(Result<Box<dyn Session>, ConnectError>, Duration), ConnectError> {
         let endpoint = &self.shift.plan.hosts[self.host];
-        let pace = &self.shift.pace;
         let turn = async {
-            let place = pace.place(endpoint).await;
+            let place = self.shift.pace.place(endpoint).await;
             let slot = handshakes.acquire().await;
-            pace.turn().await;
+            self.shift.pace.turn().await;
             Ok((place, slot))
         };
         let stopped = async {
@@ -214,7 +213,7 @@ impl<'a> Attempt<'a> {
         match &result {
             Ok(_) => place.went_well(),
             Err(failure) if failure.is_busy || failure.kind == Kind::Refused => {
-                pace.slow_down(endpoint);
+                self.shift.pace.slow_down(endpoint);
             }
             Err(_) => {}
         }

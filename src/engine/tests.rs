@@ -257,7 +257,7 @@ fn a_command_that_never_ends_is_ended() {
 }
 
 /// A time that no test reaches.
-const FOREVER: Duration = Duration::from_secs(86_400);
+const FOREVER: Duration = Duration::from_hours(24);
 /// A time that every test reaches.
 const SOON: Duration = Duration::from_millis(50);
 

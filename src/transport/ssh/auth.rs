@@ -12,6 +12,7 @@ use ssh2::{KeyboardInteractivePrompt, Prompt};
 use super::agent::{self, Agent, AgentKey};
 use super::ffi::{self, EAGAIN, Sign, SignPause};
 use super::identity::Identity;
+use super::inbox;
 use super::link::{Link, LinkError, code_of};
 use super::secret::Secret;
 use super::wire::Reader;
@@ -129,7 +130,7 @@ impl Login<'_> {
     async fn offer(&self, public: &[u8], signer: &mut Signer<'_>) -> Result<bool, LinkError> {
         let user = CString::new(self.user.as_str()).expect("a user name holds no NUL");
         loop {
-            ffi::begin_turn();
+            inbox::begin_turn();
             match ffi::userauth_publickey(&self.link.session, &user, public, signer) {
                 Ok(()) => return Ok(true),
                 Err(EAGAIN) if signer.is_waiting() => signer.fetch().await,

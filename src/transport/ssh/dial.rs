@@ -91,6 +91,11 @@ fn explain(target: SocketAddr, error: &io::Error) -> ConnectError {
     let kind = match errno {
         Some(Errno::CONNREFUSED) => Kind::Refused,
         Some(Errno::TIMEDOUT) => Kind::ConnectTimeout,
+        Some(Errno::CONNRESET) => {
+            // It was accepted, then dropped before the first word.
+            let message = "no SSH handshake with the host: connection reset by peer";
+            return ConnectError::busy(Kind::Handshake, message);
+        }
         Some(Errno::MFILE | Errno::NFILE) => {
             // Other hosts end and give theirs back.
             let message = "too many open files: lower --fan-out or raise `ulimit -n`";

@@ -7,11 +7,13 @@
 //! each call.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 
 use libssh2_sys as raw;
+
+use super::inbox;
 
 /// "Would block": wait for the socket and call again with the same arguments.
 pub(super) const EAGAIN: i32 = raw::LIBSSH2_ERROR_EAGAIN;
@@ -52,53 +54,8 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// How much libssh2 may still read on this thread before it has to give others a turn.
-#[derive(Debug, Clone, Copy)]
-struct Allowance {
-    bytes: usize,
-    calls: u32,
-    received: u64,
-}
-
-/// Bytes in one turn: more than a window's worth would starve the worker's other hosts.
-const BYTES_PER_TURN: usize = 4 * 1024 * 1024;
-/// Reads in one turn: the version line is read byte by byte.
-const CALLS_PER_TURN: u32 = 4096;
-
-thread_local! {
-    static ALLOWANCE: Cell<Allowance> =
-        const { Cell::new(Allowance { bytes: 0, calls: 0, received: 0 }) };
-}
-
-/// Begins a turn. libssh2 reads as long as there is something, which a hostile or merely fast peer
-/// can keep up for ever; when the turn is used up, every read "would block".
-pub(super) fn begin_turn() {
-    let received = ALLOWANCE.get().received;
-    ALLOWANCE.set(Allowance {
-        bytes: BYTES_PER_TURN,
-        calls: CALLS_PER_TURN,
-        received,
-    });
-}
-
-/// Whether the turn is used up.
-pub(super) fn is_turn_over() -> bool {
-    let allowance = ALLOWANCE.get();
-    allowance.bytes == 0 || allowance.calls == 0
-}
-
-/// Returns how many bytes were received on this thread since the last call.
-pub(super) fn take_received() -> u64 {
-    let allowance = ALLOWANCE.get();
-    ALLOWANCE.set(Allowance {
-        received: 0,
-        ..allowance
-    });
-    allowance.received
-}
-
-/// Makes a session read its socket through the turn's allowance.
-pub(super) fn read_in_turns(session: &ssh2::Session) {
+/// Makes a session read its socket through its [`inbox`].
+pub(super) fn read_through_inbox(session: &ssh2::Session) {
     let mut locked = session.raw();
     // SAFETY: libssh2 stores the pointer and calls it with the signature that belongs to this
     // callback's number (libssh2.h, LIBSSH2_RECV_FUNC); the function is static.
@@ -119,28 +76,21 @@ extern "C" fn receive(
     socket: c_int,
     buffer: *mut c_void,
     length: usize,
-    flags: c_int,
+    _flags: c_int,
     _state: *mut *mut c_void,
 ) -> isize {
-    let would_block = -isize::try_from(libc::EAGAIN).expect("error numbers are small");
-    if is_turn_over() {
-        return would_block;
-    }
-    // SAFETY: libssh2 passes a buffer of `length` bytes and the socket it was given.
-    let count = unsafe { libc::recv(socket, buffer, length, flags) };
-    let allowance = ALLOWANCE.get();
-    let taken = usize::try_from(count).unwrap_or(0);
-    ALLOWANCE.set(Allowance {
-        bytes: allowance.bytes.saturating_sub(taken),
-        calls: allowance.calls - 1,
-        received: allowance.received + taken as u64,
-    });
-    if count >= 0 {
-        return count;
-    }
-    match std::io::Error::last_os_error().raw_os_error() {
-        None | Some(libc::EINTR | libc::EAGAIN) => would_block,
-        Some(number) => -isize::try_from(number).expect("error numbers are small"),
+    // SAFETY: libssh2 passes `length` initialised bytes (a part of the session, which is zeroed, or
+    // a local variable with a value) that nobody else uses during the call, and the socket it was
+    // given, which is open as long as the session is.
+    let (socket, buffer) = unsafe {
+        (
+            BorrowedFd::borrow_raw(socket),
+            std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length),
+        )
+    };
+    match inbox::receive(socket, buffer) {
+        Ok(count) => isize::try_from(count).expect("a count is at most the buffer's length"),
+        Err(errno) => -isize::try_from(errno.raw_os_error()).expect("error numbers are small"),
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::cell::Cell;
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,8 @@ use futures_lite::future::{self, FutureExt};
 use ssh2::BlockDirections;
 
 use super::ffi::{self, EAGAIN};
+use super::inbox::{self, Inbox};
+use super::opening::Opening;
 
 /// A libssh2 call that failed for good.
 #[derive(Debug, Clone)]
@@ -28,9 +32,10 @@ pub(super) struct LinkError {
 pub(super) struct Link {
     pub(super) session: ssh2::Session,
     socket: Arc<Async<TcpStream>>,
+    inbox: Rc<Inbox>,
     is_shut: Cell<bool>,
-    /// Bytes received in all.
-    received: Cell<u64>,
+    /// Bytes received when somebody last looked.
+    heard: Cell<u64>,
     /// When the host last sent something.
     heard_at: Cell<Instant>,
 }
@@ -44,12 +49,13 @@ impl Link {
         session.set_tcp_stream(Arc::clone(&socket));
         // How often is decided by whoever calls `keep_alive`.
         session.set_keepalive(true, 1);
-        ffi::read_in_turns(&session);
+        ffi::read_through_inbox(&session);
         Ok(Self {
             session,
+            inbox: Inbox::open(socket.as_raw_fd()),
             socket,
             is_shut: Cell::new(false),
-            received: Cell::new(0),
+            heard: Cell::new(0),
             heard_at: Cell::new(Instant::now()),
         })
     }
@@ -60,7 +66,7 @@ impl Link {
         mut call: impl FnMut(&ssh2::Session) -> Result<T, i32>,
     ) -> Result<T, LinkError> {
         loop {
-            ffi::begin_turn();
+            inbox::begin_turn();
             match call(&self.session) {
                 Ok(value) => return Ok(value),
                 Err(EAGAIN) => self.ready().await,
@@ -72,12 +78,11 @@ impl Link {
     /// Waits until the socket is ready for what libssh2 waited for last, or the worker's other
     /// hosts have had their turn.
     pub(super) async fn ready(&self) {
-        let received = ffi::take_received();
-        if received > 0 {
-            self.received.set(self.received.get() + received);
+        let received = self.inbox.received();
+        if self.heard.replace(received) < received {
             self.heard_at.set(Instant::now());
         }
-        if ffi::is_turn_over() {
+        if self.inbox.is_ready() {
             return future::yield_now().await;
         }
         // A reactor that can't watch the socket shows in the next call on the session.
@@ -88,13 +93,25 @@ impl Link {
         };
     }
 
-    /// Returns how many bytes have come from the host, as far as they were waited for.
-    pub(super) fn received(&self) -> u64 {
-        self.received.get()
+    /// Looks at the first bytes that came from the host.
+    pub(super) fn with_opening<T>(&self, look: impl FnOnce(Opening<'_>) -> T) -> T {
+        self.inbox.with_opening(|bytes| look(Opening::of(bytes)))
+    }
+
+    /// Keeps the first bytes no longer.
+    pub(super) fn forget_opening(&self) {
+        self.inbox.forget_opening();
     }
 
     /// Returns the error of the last call with libssh2's words for it.
     pub(super) fn error(&self, code: i32) -> LinkError {
+        let is_end = matches!(
+            code,
+            libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV | libssh2_sys::LIBSSH2_ERROR_BANNER_RECV
+        );
+        if let (true, Some(message)) = (is_end, self.inbox.end()) {
+            return LinkError { code, message };
+        }
         match ssh2::Error::last_session_error(&self.session) {
             Some(error) if code_of(&error) == code => LinkError {
                 code,
@@ -142,6 +159,7 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.shut();
+        Inbox::close(self.socket.as_raw_fd());
     }
 }
 

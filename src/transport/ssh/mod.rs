@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ssh2::MethodType;
 use thiserror::Error;
 
 use crate::host::Endpoint;
@@ -25,8 +26,10 @@ mod dial;
 mod feed;
 mod ffi;
 pub mod identity;
+mod inbox;
 pub mod known_hosts;
 mod link;
+mod opening;
 mod process;
 pub mod secret;
 mod session;
@@ -37,6 +40,7 @@ use auth::Credentials;
 use identity::Identity;
 use known_hosts::{KnownHosts, Verdict};
 use link::{Link, code_of};
+use opening::Opening;
 use process::ChannelOptions;
 use secret::Secret;
 use session::SshSession;
@@ -48,8 +52,6 @@ const MIN_LIBSSH2: [u32; 3] = [1, 11, 2];
 const WINDOW: u32 = 2 * 1024 * 1024;
 /// Heartbeat unless told otherwise: sshd's own advice, `ServerAliveInterval 15`.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// Bytes a server may send before its version line (RFC 4253 §4.2); OpenSSH allows as many.
-const MAX_BEFORE_VERSION: u64 = 8 * 1024;
 /// libssh2 sends no more often than this.
 const MIN_KEEPALIVE: Duration = Duration::from_secs(2);
 /// Host key algorithms offered, best first. SHA-1 (`ssh-rsa`) and DSA are left out, and so are host
@@ -207,27 +209,38 @@ impl Ssh {
     async fn shake_hands(&self, link: &Link, endpoint: &Endpoint) -> Result<(), ConnectError> {
         let offer = self.host_key_offer(endpoint);
         link.session
-            .method_pref(ssh2::MethodType::HostKey, &offer)
+            .method_pref(MethodType::HostKey, &offer)
             .map_err(|error| {
                 ConnectError::permanent(Kind::Internal, format!("cannot offer `{offer}`: {error}"))
             })?;
         // A clone shares the session; the handshake needs it mutable.
         let mut session = link.session.clone();
         let shake = |_: &_| {
-            let is_garbage =
-                link.received() > MAX_BEFORE_VERSION && session.banner_bytes().is_none();
-            if is_garbage {
-                return Err(libssh2_sys::LIBSSH2_ERROR_PROTO);
-            }
-            session.handshake().map_err(|error| code_of(&error))
-        };
-        link.drive(shake).await.map_err(|error| {
-            if link.received() > MAX_BEFORE_VERSION && link.session.banner_bytes().is_none() {
-                not_ssh()
+            let code = match session.handshake() {
+                Ok(()) => return Ok(()),
+                Err(error) => code_of(&error),
+            };
+            let is_hopeless = link.with_opening(|opening| opening.flaw().is_some());
+            Err(if is_hopeless {
+                libssh2_sys::LIBSSH2_ERROR_PROTO
             } else {
-                handshake_failed(&error, &offer)
-            }
-        })
+                code
+            })
+        };
+        let shaken = link.drive(shake).await;
+        let offered = |method| {
+            let names = match method {
+                MethodType::HostKey => Ok(offer.split(',').collect()),
+                _ => link.session.supported_algs(method),
+            };
+            let names: Vec<&str> = names.unwrap_or_default();
+            names.into_iter().map(str::to_owned).collect()
+        };
+        let explained = shaken.map_err(|error| {
+            link.with_opening(|opening| handshake_failed(&error, opening, offered))
+        });
+        link.forget_opening();
+        explained
     }
 
     /// Returns the host key algorithms to offer: the types already known for this host first, so
@@ -441,28 +454,24 @@ fn described(blob: &[u8]) -> String {
     )
 }
 
-fn not_ssh() -> ConnectError {
-    let message = format!("no SSH server: {MAX_BEFORE_VERSION} bytes came without a version line");
-    ConnectError::permanent(Kind::Handshake, message)
-}
-
 /// Says what a failed handshake means. Another attempt may help where the server hung up, because
 /// busy servers do that.
-fn handshake_failed(error: &link::LinkError, offer: &str) -> ConnectError {
+fn handshake_failed(
+    error: &link::LinkError,
+    opening: Opening<'_>,
+    offered: impl Fn(MethodType) -> Vec<String>,
+) -> ConnectError {
+    if let Some(flaw) = opening.flaw() {
+        return flaw;
+    }
     let words = error.plain();
     match error.code {
         libssh2_sys::LIBSSH2_ERROR_BANNER_RECV
         | libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
         | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV
-        | libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND => ConnectError::busy(
-            Kind::Handshake,
-            format!("the host hung up during the SSH handshake, or is no SSH server: {words}"),
-        ),
+        | libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND => opening.hung_up(&words),
         libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE
-        | libssh2_sys::LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE => ConnectError::permanent(
-            Kind::Handshake,
-            format!("no SSH key exchange with the host: {words} (host keys offered: {offer})"),
-        ),
+        | libssh2_sys::LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE => opening.no_keys(&words, offered),
         _ => ConnectError::permanent(Kind::Handshake, format!("SSH handshake failed: {words}")),
     }
 }

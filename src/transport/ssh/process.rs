@@ -15,7 +15,8 @@ use async_io::Timer;
 use futures_lite::future::{self, FutureExt};
 
 use super::feed::{Fed, Feed};
-use super::ffi::{self, EAGAIN, RawChannel};
+use super::ffi::{EAGAIN, RawChannel};
+use super::inbox;
 use super::link::Link;
 use crate::quote::{self, Marker, MarkerFilter};
 use crate::remote::{Command, Exec, ExitStatus, Pipe, Signal};
@@ -105,7 +106,7 @@ impl SshProcess {
 
     /// Does what can be done without waiting; `None` when there is nothing.
     fn step(&mut self, buffer: &mut Vec<u8>) -> Option<Progress> {
-        ffi::begin_turn();
+        inbox::begin_turn();
         loop {
             match self.read(buffer) {
                 Ok(Some(pipe)) => return Some(Progress::Output(pipe)),
@@ -188,17 +189,23 @@ impl SshProcess {
         is_over.then(|| self.finish(buffer, Some(end)))
     }
 
+    /// Ends with the connection. A status alone doesn't make a result: sshd sends it before the
+    /// last of the output.
     fn broken(&mut self, code: i32, buffer: &mut Vec<u8>) -> Progress {
+        let error = self.link.error(code).plain();
         let end = match self.status() {
-            Some(status) => End::Exited {
+            Some(status) if self.channel.is_eof() => End::Exited {
                 status,
                 is_held: false,
             },
-            None => End::Lost {
+            Some(status) => End::Lost {
                 message: format!(
-                    "the connection broke while the command ran: {}",
-                    self.link.error(code).plain()
+                    "the connection broke after the command had ended ({status}) and before all \
+                     of its output had come: {error}"
                 ),
+            },
+            None => End::Lost {
+                message: format!("the connection broke while the command ran: {error}"),
             },
         };
         self.finish(buffer, Some(end))

@@ -1,0 +1,269 @@
+//! What has come from a host and was not given to libssh2 yet.
+//!
+//! libssh2 reads its socket through here, which does four things for it. A peer can't keep it
+//! reading for ever: a turn has an allowance, after which every read "would block". Single bytes,
+//! as the version line is read, cost no system call each. The end of a connection is told only
+//! when all that came before it was handed out: libssh2 fails a read as soon as it knows of the end,
+//! whatever it still holds for the reader. And the opening of the connection, which is not
+//! encrypted, is kept until the handshake is over, so that a failure can be explained.
+//!
+//! Everything is per thread: a session stays on the worker that made it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::rc::Rc;
+
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+
+/// Bytes in one turn: more than a window's worth would starve the worker's other hosts.
+const BYTES_PER_TURN: usize = 4 * 1024 * 1024;
+/// Reads in one turn: the version line is read byte by byte.
+const CALLS_PER_TURN: u32 = 4096;
+/// Bytes looked ahead at once.
+const READ_BYTES: usize = 64 * 1024;
+/// A buffer from this size on is read into directly.
+const WORTHWHILE_BYTES: usize = 1024;
+/// Bytes given to libssh2 at once when the end is in sight: fewer than any packet has, so that it
+/// can't take a farewell (`SSH_MSG_DISCONNECT`) in together with what came before it.
+const LAST_PIECE_BYTES: usize = 16;
+/// Most bytes of the opening that are kept: OpenSSH's takes 1.2 KiB.
+const OPENING_BYTES: usize = 16 * 1024;
+
+thread_local! {
+    static TURN: Cell<Turn> = const { Cell::new(Turn { bytes: 0, calls: 0 }) };
+    static INBOXES: RefCell<HashMap<RawFd, Rc<Inbox>>> = RefCell::default();
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// How much libssh2 may still read on this thread before it has to give others a turn.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    bytes: usize,
+    calls: u32,
+}
+
+/// Begins a turn. libssh2 reads as long as there is something, which a hostile or merely fast peer
+/// can keep up for ever; when the turn is used up, every read "would block".
+pub(super) fn begin_turn() {
+    TURN.set(Turn {
+        bytes: BYTES_PER_TURN,
+        calls: CALLS_PER_TURN,
+    });
+}
+
+fn is_turn_over() -> bool {
+    let turn = TURN.get();
+    turn.bytes == 0 || turn.calls == 0
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The host closed it.
+    Closed,
+    /// It broke.
+    Broken(Errno),
+}
+
+/// One connection's inbox.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// Read from the socket and not yet given to libssh2.
+    pending: RefCell<Vec<u8>>,
+    /// How much of it is given.
+    given: Cell<usize>,
+    /// Bytes received in all.
+    received: Cell<u64>,
+    end: Cell<Option<End>>,
+    /// libssh2 has had a piece and has not come back for more yet.
+    is_piece_out: Cell<bool>,
+    /// Something was given since everything was last handed out.
+    is_fresh: Cell<bool>,
+    /// libssh2 may know of the end.
+    is_end_told: Cell<bool>,
+    /// The first bytes received, while they are kept.
+    opening: RefCell<Option<Vec<u8>>>,
+}
+
+impl Inbox {
+    /// Returns an empty inbox that libssh2 reads for this socket from now on.
+    pub(super) fn open(socket: RawFd) -> Rc<Self> {
+        let inbox = Rc::new(Self {
+            opening: RefCell::new(Some(Vec::new())),
+            ..Self::default()
+        });
+        INBOXES.with_borrow_mut(|inboxes| inboxes.insert(socket, Rc::clone(&inbox)));
+        inbox
+    }
+
+    /// Forgets the inbox of this socket: before the socket is closed.
+    pub(super) fn close(socket: RawFd) {
+        INBOXES.with_borrow_mut(|inboxes| inboxes.remove(&socket));
+    }
+
+    /// Returns how many bytes have come from the host.
+    pub(super) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Looks at the first bytes that came from the host, as long as they are kept.
+    pub(super) fn with_opening<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+        look(self.opening.borrow().as_deref().unwrap_or_default())
+    }
+
+    /// Keeps the first bytes no longer.
+    pub(super) fn forget_opening(&self) {
+        self.opening.take();
+    }
+
+    /// Returns how the connection ended, if it did.
+    pub(super) fn end(&self) -> Option<String> {
+        self.end.get().map(|end| match end {
+            End::Closed => "the host closed the connection".to_owned(),
+            End::Broken(errno) => {
+                let words = std::io::Error::from(errno).to_string();
+                let plain = words.split(" (os error").next().unwrap_or(&words);
+                plain.to_lowercase()
+            }
+        })
+    }
+
+    /// Whether another call of libssh2 gets on without waiting for the socket. To be asked after
+    /// both pipes were read: when nothing was given since it was last asked, everything is handed
+    /// out, and libssh2 may know of the end.
+    pub(super) fn is_ready(&self) -> bool {
+        let is_fresh = self.is_fresh.replace(false);
+        let has_pending = self.has_pending();
+        if self.end.get().is_some() && !has_pending {
+            return is_fresh || !self.is_end_told.replace(true);
+        }
+        has_pending || is_turn_over()
+    }
+
+    /// Reads for libssh2.
+    fn receive(&self, socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let turn = TURN.get();
+        if is_turn_over() {
+            return Err(Errno::AGAIN);
+        }
+        TURN.set(Turn {
+            calls: turn.calls - 1,
+            ..turn
+        });
+        if self.has_pending() || self.end.get().is_some() {
+            return self.give(buffer);
+        }
+        if buffer.len() < WORTHWHILE_BYTES {
+            self.look_ahead(socket, &[]);
+            return self.give(buffer);
+        }
+        let count = self.read(socket, buffer)?;
+        self.is_fresh.set(true);
+        if count < buffer.len() {
+            // That was all for now: is it all for ever?
+            self.look_ahead(socket, &buffer[..count]);
+            if self.end.get().is_some() {
+                return self.give(buffer);
+            }
+        }
+        Ok(count)
+    }
+
+    fn has_pending(&self) -> bool {
+        self.given.get() < self.pending.borrow().len()
+    }
+
+    /// Reads once from the socket. An end is noted and reads as nothing.
+    fn read(&self, socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+        loop {
+            match rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()) {
+                Ok((0, _)) => self.end.set(Some(End::Closed)),
+                Ok((count, _)) => {
+                    self.note(&buffer[..count]);
+                    return Ok(count);
+                }
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return Err(Errno::AGAIN),
+                Err(errno) => self.end.set(Some(End::Broken(errno))),
+            }
+            // What this call has had already is handed out before any more.
+            self.is_piece_out.set(true);
+            return Ok(0);
+        }
+    }
+
+    /// Reads what else there is, up to a few bufferfuls, into what is pending. When that shows the
+    /// end, `before`, which was read but not given yet, is pending too.
+    fn look_ahead(&self, socket: BorrowedFd<'_>, before: &[u8]) {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut ahead = Vec::new();
+            while ahead.len() < READ_BYTES {
+                match self.read(socket, scratch) {
+                    Ok(count) if count > 0 => ahead.extend_from_slice(&scratch[..count]),
+                    Ok(_) | Err(_) => break,
+                }
+            }
+            if self.end.get().is_some() {
+                ahead.splice(..0, before.iter().copied());
+            }
+            self.given.set(0);
+            self.pending.replace(ahead);
+        });
+    }
+
+    /// Counts what was received and keeps its beginning where that is wanted.
+    fn note(&self, bytes: &[u8]) {
+        self.received.set(self.received.get() + bytes.len() as u64);
+        if let Some(opening) = &mut *self.opening.borrow_mut() {
+            let room = OPENING_BYTES.saturating_sub(opening.len());
+            opening.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+        let turn = TURN.get();
+        TURN.set(Turn {
+            bytes: turn.bytes.saturating_sub(bytes.len()),
+            ..turn
+        });
+    }
+
+    /// Gives libssh2 what is pending, or tells it of the end when that is due.
+    fn give(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let mut pending = self.pending.borrow_mut();
+        let rest = &pending[self.given.get()..];
+        let end = self.end.get();
+        if rest.is_empty() {
+            return match end {
+                Some(End::Closed) if self.is_end_told.get() => Ok(0),
+                Some(End::Broken(errno)) if self.is_end_told.get() => Err(errno),
+                _ => Err(Errno::AGAIN),
+            };
+        }
+        let mut count = rest.len().min(buffer.len());
+        if end.is_some() {
+            if self.is_piece_out.replace(!self.is_piece_out.get()) {
+                return Err(Errno::AGAIN);
+            }
+            count = count.min(LAST_PIECE_BYTES);
+        }
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.is_fresh.set(true);
+        self.given.set(self.given.get() + count);
+        if self.given.get() == pending.len() {
+            // Memory is for those who have something in it.
+            *pending = Vec::new();
+            self.given.set(0);
+        }
+        Ok(count)
+    }
+}
+
+/// Reads a socket for libssh2: through its inbox, as long as it has one.
+pub(super) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let number = socket.as_raw_fd();
+    let inbox = INBOXES.with_borrow(|inboxes| inboxes.get(&number).cloned());
+    match inbox {
+        Some(inbox) => inbox.receive(socket, buffer),
+        None => rustix::net::recv(socket, buffer, RecvFlags::empty()).map(|(count, _)| count),
+    }
+}
