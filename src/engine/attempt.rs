@@ -22,10 +22,8 @@ use crate::outcome::{Killed, Kind, Outcome, PipeTotal};
 use crate::remote::{Exec, ExitStatus, Signal};
 use crate::transport::{ConnectError, End, Phase, Process, Progress, Session, UnknownKey};
 
-/// How long a command has to end after TERM, and again after KILL.
+/// How long a command has to end after TERM, and again after KILL; sending the signal included.
 const END_TIME: Duration = Duration::from_secs(2);
-/// How long sending a signal may take.
-const SIGNAL_TIME: Duration = Duration::from_secs(2);
 /// How long taking leave of a host may take.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// How long a handshake counts as work for this machine. One that takes longer waits for the
@@ -451,9 +449,10 @@ impl<'a> Execution<'a> {
                 Signal::Kill
             }
         };
+        let end_at = Instant::now() + END_TIME;
         // Whether it arrived shows in whether the command ends.
-        let _ = within(SIGNAL_TIME, process.signal(signal)).await;
-        self.alarm.set_after(END_TIME);
+        let _ = within(END_TIME, process.signal(signal)).await;
+        self.alarm.set_at(end_at);
     }
 
     fn give_up(self) -> Verdict {

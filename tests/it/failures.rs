@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::ended::Ended;
 use crate::support::fleet::Fleet;
 use crate::support::keys::KeyPair;
-use crate::support::listener::{DeadPort, SilentPort, TalkingPort, Then};
+use crate::support::listener::{DeadPort, SilentPort};
 use crate::support::names;
 use crate::support::namespace::{Namespace, in_namespace};
 use crate::support::sshd::Sshd;
@@ -61,74 +61,6 @@ fn a_silent_port() {
         assert!(ended.record(&name).number("duration_ms") >= 2000, "{ended}");
     }
     good_ones_are_good(&ended);
-}
-
-/// Runs with one host behind a port that says `words`; checks that the others are not affected,
-/// and returns what that one became.
-fn beside(words: &'static [u8], then: Then) -> String {
-    let (sshd, port) = (Sshd::start(), TalkingPort::saying(words, then));
-    let fleet = good(&sshd).strangers("bad", port.port());
-    let line = format!("run -o jsonl --connect-timeout 3s -- {}", fleet.act());
-    let (ended, peak) = fleet.command(&line).run_measured();
-    ended.code(3).within(Duration::from_secs(20));
-    good_ones_are_good(&ended);
-    assert!(peak < MOST, "{peak} KiB\n{ended}");
-    ended.record("bad").text("kind")
-}
-
-#[test]
-fn a_port_of_a_web_server() {
-    assert_eq!(
-        beside(b"HTTP/1.1 400 Bad Request\r\n\r\n", Then::Close),
-        "handshake"
-    );
-}
-
-#[test]
-fn a_port_that_hangs_up() {
-    assert_eq!(beside(b"", Then::Close), "handshake");
-}
-
-#[test]
-fn a_port_that_hangs_up_after_its_version() {
-    assert_eq!(beside(b"SSH-2.0-half\r\n", Then::Close), "handshake");
-}
-
-#[test]
-fn a_port_that_stops_after_its_version() {
-    assert_eq!(beside(b"SSH-2.0-holds\r\n", Then::Hold), "connect-timeout");
-}
-
-#[test]
-fn a_port_of_the_first_version_of_ssh() {
-    assert_eq!(beside(b"SSH-1.5-old\r\n", Then::Close), "handshake");
-}
-
-#[test]
-fn a_port_that_speaks_noise() {
-    let noise = b"SSH-2.0-noise\r\n\xff\xff\xff\xff\x00garbage and more";
-    assert_eq!(beside(noise, Then::Hold), "handshake");
-}
-
-#[test]
-fn a_port_that_says_lines_without_end() {
-    let kind = beside(
-        b"a line before the version, again and again\r\n",
-        Then::Repeat,
-    );
-    assert!(
-        ["handshake", "connect-timeout"].contains(&kind.as_str()),
-        "{kind}"
-    );
-}
-
-#[test]
-fn a_port_that_says_one_line_without_end() {
-    let kind = beside(&[b'x'; 4096], Then::Repeat);
-    assert!(
-        ["handshake", "connect-timeout"].contains(&kind.as_str()),
-        "{kind}"
-    );
 }
 
 #[test]
@@ -271,66 +203,10 @@ fn a_host_that_stops_answering_in_the_middle() {
     let freeze = freezing.cuts_the_session().replace("-KILL", "-STOP");
     let fleet = fleet.acts("bad", &format!("echo begun; {freeze}"));
     let ended = fleet.hoist(&format!("run -o jsonl --timeout 2s -- {}", fleet.act()));
-    ended.code(3).within(Duration::from_secs(40));
+    ended.code(3).within(Duration::from_secs(2 + 5));
     ended.became("bad", "failed", "timeout");
     assert_eq!(ended.record("bad").text("killed"), "unconfirmed", "{ended}");
     good_ones_are_good(&ended);
-}
-
-#[test]
-fn every_failure_at_once_ends_in_time() {
-    let (sshd, other, dead, silent) = (
-        Sshd::start(),
-        Sshd::start(),
-        DeadPort::take(),
-        SilentPort::open(),
-    );
-    let fleet = good(&sshd).served("endless", &sshd);
-    let wrong = KeyPair::generate(&fleet.tree().join("wrong"), "ed25519").public();
-    let mut fleet = fleet
-        .ssh_hosts("changed", sshd.port(), &wrong)
-        .ssh_hosts("refused", other.port(), &other.host_keys[0].public())
-        .strangers("dead", dead.port())
-        .strangers("silent", silent.port());
-    for name in ["stuck", "killed", "long", "odd"] {
-        fleet = fleet.served(name, &sshd);
-    }
-    let staying = fleet.staying();
-    let fleet = fleet
-        .acts("endless", "exec yes")
-        .acts("stuck", &staying)
-        .acts("killed", "kill -KILL $$")
-        .acts("long", "head -c 16777216 /dev/zero | tr '\\0' x")
-        .acts("odd", "printf '\\377\\033[2J'");
-    let line = format!(
-        "run -o jsonl --connect-timeout 10s --timeout 10s --max-output 32M -- {}",
-        fleet.act()
-    );
-    let (ended, peak) = fleet.command(&line).run_measured();
-    let bad = [
-        "endless", "changed", "refused", "dead", "silent", "stuck", "killed", "long", "odd",
-    ];
-    let all = [names("good[1-5]"), bad.map(str::to_owned).to_vec()].concat();
-    ended
-        .code(3)
-        .each_host_once(&all)
-        .within(Duration::from_secs(40));
-    good_ones_are_good(&ended);
-    ended
-        .became("endless", "failed", "timeout")
-        .became("stuck", "failed", "timeout");
-    ended
-        .became("changed", "failed", "host-key-changed")
-        .became("refused", "failed", "auth");
-    ended
-        .became("dead", "failed", "refused")
-        .became("silent", "failed", "connect-timeout");
-    ended
-        .became("killed", "failed", "signal")
-        .became("long", "ok", "")
-        .became("odd", "ok", "");
-    fleet.nobody_stays();
-    assert!(peak < MOST, "{peak} KiB");
 }
 
 #[test]
@@ -351,26 +227,6 @@ fn a_host_that_failed_to_connect_is_tried_again_when_told_so() {
         1,
         "a command is never run twice\n{ended}"
     );
-}
-
-#[test]
-fn no_route_and_no_name() {
-    in_namespace!(|namespace: &Namespace| {
-        // Nothing but loopback is up here, and nobody answers for names.
-        namespace.write_etc(
-            "resolv.conf",
-            "nameserver 127.0.0.66\noptions timeout:1 attempts:1\n",
-        );
-        namespace.write_etc("nsswitch.conf", "hosts: files dns\n");
-        let sshd = Sshd::start();
-        let fleet = good(&sshd);
-        let ended = fleet
-            .command("run -o jsonl --ad-hoc -w '*,10.1.2.3,no-such-name.invalid' --connect-timeout 10s -l root -- echo fine")
-            .run();
-        ended.code(3).became("10.1.2.3", "failed", "unreachable");
-        ended.became("no-such-name.invalid", "failed", "dns");
-        good_ones_are_good(&ended);
-    });
 }
 
 #[test]

@@ -12,8 +12,9 @@ use rustix::process::Signal;
 use crate::support::captured::{Captured, Keep, Tally};
 use crate::support::dropbear::Dropbear;
 use crate::support::ended::Ended;
+use crate::support::faults::Faults;
 use crate::support::keys::KeyPair;
-use crate::support::listener::{DeadPort, SilentPort, TalkingPort, Then};
+use crate::support::listener::{DeadPort, SilentPort};
 use crate::support::namespace::{Namespace, in_namespace};
 use crate::support::process::{Running, must};
 use crate::support::server::greeting;
@@ -226,11 +227,11 @@ fn ports_misbehave_as_named() {
         std::io::ErrorKind::WouldBlock
     );
 
-    for then in [Then::Close, Then::Hold, Then::Repeat] {
-        let talking = TalkingPort::saying(b"HTTP/1.1 400 Bad Request\r\n", then);
-        let line = greeting(Ipv4Addr::LOCALHOST, talking.port());
-        assert_eq!(line, "HTTP/1.1 400 Bad Request\r\n");
-    }
+    let tree = Tree::new();
+    let client = KeyPair::generate(&tree.join("client"), "ed25519");
+    let faults = Faults::start(&client);
+    let line = greeting(Ipv4Addr::LOCALHOST, faults.port("web-server"));
+    assert_eq!(line, "HTTP/1.1 400 Bad Request\r\n");
 }
 
 #[test]

@@ -22,6 +22,8 @@ mod dropbear;
 mod exit_codes;
 /// Hosts that fail in every way, among hosts that don't.
 mod failures;
+/// Every fault a host can have, beside twenty good hosts.
+mod faults;
 /// The gate that keeps an old libssh2 out of the build.
 mod gate;
 /// The harness itself: its servers against the system's own `ssh`.

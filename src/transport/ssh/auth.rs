@@ -188,7 +188,7 @@ impl Login<'_> {
         if let Some(why) = credentials.withheld {
             message.push_str("; ");
             message.push_str(why);
-        } else if credentials.password.is_none() && offered.contains("password") {
+        } else if credentials.password.is_none() && takes_password(&offered) {
             message.push_str("; --ask-pass asks for a password");
         }
         ConnectError::permanent(Kind::Auth, message)
@@ -207,6 +207,13 @@ impl Login<'_> {
         }
         ConnectError::permanent(Kind::Auth, message)
     }
+}
+
+/// Whether a password may help: one of its own, or one that answers questions.
+fn takes_password(methods: &str) -> bool {
+    methods
+        .split(',')
+        .any(|method| matches!(method, "password" | "keyboard-interactive"))
 }
 
 fn is_among(key: &AgentKey, identities: &[&Identity]) -> bool {

@@ -105,14 +105,7 @@ impl Link {
 
     /// Returns the error of the last call with libssh2's words for it.
     pub(super) fn error(&self, code: i32) -> LinkError {
-        let is_end = matches!(
-            code,
-            libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV | libssh2_sys::LIBSSH2_ERROR_BANNER_RECV
-        );
-        if let (true, Some(message)) = (is_end, self.inbox.end()) {
-            return LinkError { code, message };
-        }
-        match ssh2::Error::last_session_error(&self.session) {
+        let mut error = match ssh2::Error::last_session_error(&self.session) {
             Some(error) if code_of(&error) == code => LinkError {
                 code,
                 ..LinkError::from(&error)
@@ -121,7 +114,11 @@ impl Link {
                 code,
                 message: format!("libssh2 error {code}"),
             },
+        };
+        if let (true, Some(how)) = (error.is_link_down(), self.inbox.end()) {
+            error.message = how;
         }
+        error
     }
 
     /// Asks for a sign of life, unless something is on its way to the host anyway.
@@ -192,14 +189,17 @@ impl LinkError {
 
     /// Whether the connection is gone, rather than a request refused.
     pub(super) fn is_link_down(&self) -> bool {
-        matches!(
-            self.code,
-            libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND
-                | libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
-                | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV
-                | libssh2_sys::LIBSSH2_ERROR_BAD_SOCKET
-                | libssh2_sys::LIBSSH2_ERROR_TIMEOUT
-                | libssh2_sys::LIBSSH2_ERROR_SOCKET_TIMEOUT
-        )
+        // Where it waits for the answer to a login, libssh2 hides why there is none.
+        self.message.starts_with("Waiting for ")
+            || matches!(
+                self.code,
+                libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND
+                    | libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
+                    | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV
+                    | libssh2_sys::LIBSSH2_ERROR_BANNER_RECV
+                    | libssh2_sys::LIBSSH2_ERROR_BAD_SOCKET
+                    | libssh2_sys::LIBSSH2_ERROR_TIMEOUT
+                    | libssh2_sys::LIBSSH2_ERROR_SOCKET_TIMEOUT
+            )
     }
 }

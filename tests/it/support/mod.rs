@@ -1,5 +1,5 @@
 //! What the tests stand on: a clean home and the program ([`fleet`]), real servers ([`sshd`],
-//! [`dropbear`]), ports that misbehave ([`listener`]), and a private copy of this machine's
+//! [`dropbear`]), ports and servers that misbehave ([`listener`], [`faults`]), and a private copy of this machine's
 //! accounts and network ([`namespace`]).
 //!
 //! Everything lives in a temporary folder, talks to 127.0.0.0/8 only, and is gone after the test.
@@ -9,6 +9,7 @@
 pub(crate) mod captured;
 pub(crate) mod dropbear;
 pub(crate) mod ended;
+pub(crate) mod faults;
 pub(crate) mod fleet;
 pub(crate) mod keys;
 pub(crate) mod listener;

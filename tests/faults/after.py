@@ -1,0 +1,354 @@
+"""Faults after the key exchange: a real SSH server (asyncssh) that then misbehaves.
+
+Each fault says what happens at login, to the request for a channel, or to the command. The
+command that the client asks for is not executed, except where a fault is about the way there.
+"""
+
+import asyncio
+import os
+import re
+
+import asyncssh
+from asyncssh.constants import MSG_CHANNEL_DATA
+from asyncssh.packet import String, UInt32
+
+from before import reset
+
+FAULTS = {}
+
+
+class Server(asyncssh.SSHServer):
+    """Lets the one key in."""
+
+    def connection_made(self, conn):
+        self.conn = conn
+
+
+def fault(server=Server, **options):
+    """Enters what handles a command into the table under its own name."""
+
+    def enter(command):
+        FAULTS[command.__name__.replace("_", "-")] = {"process_factory": command, "server_factory": server, **options}
+        return command
+
+    return enter
+
+
+def fault_without_commands(server, **options):
+    """Enters a server that lets no command begin."""
+    name = re.sub("(?<!^)([A-Z])", r"-\1", server.__name__).lower()
+    FAULTS[name] = {"server_factory": server, **options}
+
+
+async def serve(options, host_key, authorized_keys):
+    """Serves one fault on a free port."""
+    settings = {
+        "encoding": None,
+        "line_editor": False,
+        "login_timeout": 0,
+        "server_host_keys": [host_key],
+        "authorized_client_keys": authorized_keys,
+        "host": "0.0.0.0",
+        "port": 0,
+    }
+    return await asyncssh.create_server(**{**settings, **options})
+
+
+def connection(process):
+    return process.channel.get_connection()
+
+
+def request(process, name, *fields):
+    """Sends a channel request that wants no reply (RFC 4254 §6.9, §6.10)."""
+    process.channel._send_request(name, *fields)
+
+
+def say(process, data=b"begun\n"):
+    process.stdout.write(data)
+
+
+async def for_ever():
+    await asyncio.Event().wait()
+
+
+async def fin(process):
+    """Closes this side of the connection, after all that was said."""
+    connection(process)._transport.write_eof()
+    await for_ever()
+
+
+def status(process, code):
+    request(process, b"exit-status", UInt32(code))
+
+
+# At login.
+
+
+class AuthNeverAnswered(Server):
+    def public_key_auth_supported(self):
+        return True
+
+    async def validate_public_key(self, _username, _key):
+        await for_ever()
+
+
+class LongBanner(Server):
+    def begin_auth(self, _username):
+        for _ in range(64):
+            self.conn.send_auth_banner("\x1b[2Jwelcome\r\n" + "x" * 16384)
+        return True
+
+
+fault_without_commands(AuthNeverAnswered, authorized_client_keys=None)
+
+
+@fault(LongBanner)
+async def megabyte_of_banner(process):
+    say(process)
+    process.exit(0)
+
+
+# To the requests for a channel and for a command.
+
+
+class ChannelRefused(Server):
+    def session_requested(self):
+        return False
+
+
+class ExecRefused(Server):
+    def session_requested(self):
+        class Session(asyncssh.SSHServerSession):
+            def exec_requested(self, _command):
+                return False
+
+        return Session()
+
+
+class ExecNeverAnswered(Server):
+    def session_requested(self):
+        class Session(asyncssh.SSHServerSession):
+            def connection_made(self, chan):
+                chan._process_exec_request = lambda packet: packet.get_string() and None
+
+        return Session()
+
+
+fault_without_commands(ChannelRefused)
+fault_without_commands(ExecRefused)
+fault_without_commands(ExecNeverAnswered)
+
+
+# To the command: how it ends.
+
+
+@fault()
+async def exit_255(process):
+    say(process)
+    process.exit(255)
+
+
+@fault()
+async def exit_256(process):
+    say(process)
+    status(process, 256)
+    process.channel.close()
+
+
+@fault()
+async def exit_4294967295(process):
+    status(process, 0xFFFFFFFF)
+    process.channel.close()
+
+
+@fault()
+async def signalled(process):
+    say(process)
+    process.exit_with_signal("SEGV", True, "\x1b[2Jdumped")
+
+
+@fault()
+async def odd_signal(process):
+    process.exit_with_signal("\x1b[31mBOOM@example", False, "")
+
+
+@fault()
+async def no_status(process):
+    say(process)
+    process.channel.close()
+
+
+@fault()
+async def fin_in_output(process):
+    say(process)
+    await fin(process)
+
+
+@fault()
+async def rst_in_output(process):
+    say(process)
+    await asyncio.sleep(0.2)
+    reset(asyncio.StreamWriter(connection(process)._transport, None, None, asyncio.get_running_loop()))
+
+
+@fault()
+async def much_then_fin(process):
+    say(process, b"0123456789abcde\n" * 8192)
+    await fin(process)
+
+
+@fault()
+async def disconnect_in_output(process):
+    say(process)
+    connection(process).disconnect(11, "\x1b[2Jgoing down")
+
+
+@fault()
+async def status_then_fin(process):
+    say(process)
+    status(process, 0)
+    await fin(process)
+
+
+@fault()
+async def frozen_in_output(process):
+    say(process)
+    connection(process)._transport.pause_reading()
+    await for_ever()
+
+
+@fault()
+async def eof_and_status_but_no_close(process):
+    say(process)
+    process.channel.write_eof()
+    status(process, 0)
+    await for_ever()
+
+
+@fault()
+async def eof_but_no_status(process):
+    say(process)
+    process.channel.write_eof()
+    await for_ever()
+
+
+@fault()
+async def status_but_no_eof(process):
+    say(process)
+    status(process, 0)
+    await for_ever()
+
+
+@fault()
+async def status_then_endless_output(process):
+    status(process, 0)
+    while True:
+        say(process, b"more\n" * 1000)
+        await process.stdout.drain()
+
+
+@fault()
+async def never_ends(process):
+    say(process)
+    await for_ever()
+
+
+@fault()
+async def drips(process):
+    while True:
+        say(process, b".")
+        await asyncio.sleep(0.1)
+
+
+@fault()
+async def floods(process):
+    while True:
+        say(process, b"flood\n" * 5000)
+        await process.stdout.drain()
+
+
+# To the command: its bytes.
+
+
+@fault()
+async def stderr_before_stdout(process):
+    process.stderr.write(b"e" * 3_000_000)
+    await process.stderr.drain()
+    say(process, b"o" * 3_000_000)
+    await process.stdout.drain()
+    process.exit(0)
+
+
+@fault()
+async def no_final_newline(process):
+    say(process, b"one\ntwo")
+    process.exit(0)
+
+
+@fault()
+async def every_byte(process):
+    say(process, bytes(range(256)) + b"\r\n\xc3\x28\x1b[2J\x00")
+    process.exit(0)
+
+
+@fault()
+async def imitates_others(process):
+    say(process, b"good1: all is lost\nweb\r\rgood2: rm -rf\n")
+    process.exit(0)
+
+
+@fault(rekey_bytes=200_000)
+async def rekeys_in_the_middle(process):
+    for number in range(2000):
+        say(process, b"%0999d\n" % number)
+        await process.stdout.drain()
+    process.exit(0)
+
+
+@fault(max_pktsize=1, window=1)
+async def tiny_packets(process):
+    conn, channel = connection(process), process.channel
+    for byte in b"tiny" * 250:
+        conn.send_packet(MSG_CHANNEL_DATA, UInt32(channel._send_chan), String(bytes([byte])))
+    process.exit(0)
+
+
+@fault()
+async def empty_packets(process):
+    conn, channel = connection(process), process.channel
+    for _ in range(2000):
+        conn.send_packet(MSG_CHANNEL_DATA, UInt32(channel._send_chan), String(b""))
+    say(process)
+    process.exit(0)
+
+
+@fault()
+async def data_for_another_channel(process):
+    conn = connection(process)
+    conn.send_packet(MSG_CHANNEL_DATA, UInt32(77), String(b"not yours"))
+    say(process)
+    process.exit(0)
+
+
+@fault()
+async def unreadable_status(process):
+    say(process)
+    request(process, b"exit-status", b"\x00")
+    process.channel.close()
+
+
+@fault()
+async def closes_stdin(process):
+    process.channel.pause_reading()
+    say(process)
+    process.exit(0)
+
+
+@fault()
+async def odd_requests(process):
+    conn = connection(process)
+    conn._global_request_queue.clear()
+    for name in [b"hostkeys-00@openssh.com", b"\x1b[2J", b"x" * 4000]:
+        request(process, name, os.urandom(64))
+    say(process)
+    process.exit(0)

@@ -1,0 +1,522 @@
+//! Every fault a host can have, each beside 20 good hosts: the run ends in time, every host is
+//! reported once with the right kind, code and words, and nobody else is affected.
+//!
+//! What is served by `tests/faults` stands in the tables here; [`real`] holds what real servers and
+//! the network do. Limits are few seconds, and what is held against the clock is the limit and five
+//! more: the machine may be slow. These tests run alone (`.config/nextest.toml`).
+
+use std::time::Duration;
+
+use crate::support::ended::Ended;
+use crate::support::faults::Faults;
+use crate::support::fleet::Fleet;
+use crate::support::keys::KeyPair;
+use crate::support::listener::{DeadPort, SilentPort};
+use crate::support::names;
+use crate::support::sshd::Sshd;
+
+/// Servers and networks that really are so.
+mod real;
+
+/// Most memory a run may take, in KiB.
+const MOST: u64 = 64 * 1024;
+/// `--connect-timeout` of all runs here.
+const CONNECT: Duration = Duration::from_secs(4);
+/// `--timeout` of all runs here.
+const COMMAND: Duration = Duration::from_secs(2);
+/// How much later than its limit anything may end.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// What a host with a fault must become.
+struct Case {
+    fault: &'static str,
+    /// `""` is for `ok`.
+    kind: &'static str,
+    code: Option<i64>,
+    /// Part of the message.
+    words: &'static str,
+    /// All of stdout, or as many bytes of anything.
+    stdout: Out,
+}
+
+enum Out {
+    Text(&'static str),
+    Bytes(usize),
+    Any,
+}
+
+/// A host that never came to run anything.
+const fn unreached(fault: &'static str, kind: &'static str, words: &'static str) -> Case {
+    Case {
+        fault,
+        kind,
+        code: None,
+        words,
+        stdout: Out::Text(""),
+    }
+}
+
+const fn ok(fault: &'static str, stdout: Out) -> Case {
+    Case {
+        fault,
+        kind: "",
+        code: Some(0),
+        words: "",
+        stdout,
+    }
+}
+
+const fn lost(fault: &'static str, words: &'static str, stdout: Out) -> Case {
+    Case {
+        fault,
+        kind: "lost",
+        code: None,
+        words,
+        stdout,
+    }
+}
+
+const fn timeout(fault: &'static str, stdout: Out) -> Case {
+    Case {
+        fault,
+        kind: "timeout",
+        code: None,
+        words: "ran longer than 2s; its end was not confirmed; it may still run",
+        stdout,
+    }
+}
+
+const fn ended(
+    fault: &'static str,
+    kind: &'static str,
+    code: Option<i64>,
+    words: &'static str,
+) -> Case {
+    Case {
+        fault,
+        kind,
+        code,
+        words,
+        stdout: Out::Any,
+    }
+}
+
+const HANDSHAKES: [Case; 21] = [
+    unreached("fin", "handshake", "no SSH handshake with the host: "),
+    unreached("rst", "handshake", "no SSH handshake with the host: "),
+    unreached(
+        "no-banner",
+        "connect-timeout",
+        "waiting for the SSH handshake",
+    ),
+    unreached(
+        "garbage-banner",
+        "handshake",
+        "no SSH server: it said `\\u{0}\\u{1}",
+    ),
+    unreached(
+        "web-server",
+        "handshake",
+        "no SSH server: it said `HTTP/1.1 400 Bad Request`",
+    ),
+    unreached(
+        "too-busy",
+        "handshake",
+        "no more connections now: `Exceeded MaxStartups`",
+    ),
+    unreached(
+        "ssh-1",
+        "handshake",
+        "speaks only SSH 1 (`SSH-1.5-Faulty_1.0`)",
+    ),
+    unreached(
+        "endless-lines",
+        "handshake",
+        "beginning with `a line before the version,",
+    ),
+    unreached(
+        "endless-line",
+        "handshake",
+        "8192 bytes came without a version line",
+    ),
+    unreached("tarpit", "connect-timeout", "waiting for the SSH handshake"),
+    unreached(
+        "silent-after-version",
+        "connect-timeout",
+        "waiting for the SSH handshake",
+    ),
+    unreached(
+        "silent-after-kexinit",
+        "connect-timeout",
+        "waiting for the SSH handshake",
+    ),
+    unreached(
+        "only-sha-1",
+        "handshake",
+        "no host key in common: the host offers ssh-rsa, ssh-dss; hoist offers ssh-ed25519, ",
+    ),
+    unreached(
+        "no-common-kex",
+        "handshake",
+        "no key exchange in common: the host offers sntrup761x25519-sha512@openssh.com; hoist offers ",
+    ),
+    unreached(
+        "no-common-cipher",
+        "handshake",
+        "no cipher in common: the host offers 3des-cbc, arc\\u{1b}[2Jfour; hoist offers ",
+    ),
+    unreached(
+        "four-gibibyte-packet",
+        "handshake",
+        "what the host sent is no SSH handshake",
+    ),
+    unreached(
+        "random-bytes",
+        "handshake",
+        "what the host sent is no SSH handshake",
+    ),
+    unreached(
+        "ignore-flood",
+        "connect-timeout",
+        "waiting for the SSH handshake",
+    ),
+    unreached(
+        "disconnect-with-escapes",
+        "handshake",
+        "ended the SSH handshake: `\\u{1b}]0;owned\\u{7}\\u{1b}[2J too many connections`",
+    ),
+    unreached("auth-never-answered", "connect-timeout", "while logging in"),
+    ok("megabyte-of-banner", Out::Text("begun\n")),
+];
+
+const ENDINGS: [Case; 22] = [
+    unreached("channel-refused", "channel", "the host refused a channel"),
+    unreached(
+        "exec-refused",
+        "channel",
+        "the host refused to run the command",
+    ),
+    unreached(
+        "exec-never-answered",
+        "timeout",
+        "the host did not start the command in 2s",
+    ),
+    ended("exit-255", "exit", Some(255), "exit status 255"),
+    ended("exit-256", "exit", Some(256), "exit status 256"),
+    ended(
+        "exit-4294967295",
+        "exit",
+        Some(4_294_967_295),
+        "exit status 4294967295",
+    ),
+    ended("signalled", "signal", None, "killed by signal SEGV"),
+    ended(
+        "odd-signal",
+        "signal",
+        None,
+        "killed by signal 31mBOOM@example",
+    ),
+    lost("no-status", "without an exit status", Out::Text("begun\n")),
+    lost(
+        "fin-in-output",
+        "the host closed the connection",
+        Out::Text("begun\n"),
+    ),
+    lost(
+        "rst-in-output",
+        "broke while the command ran",
+        Out::Text("begun\n"),
+    ),
+    lost(
+        "much-then-fin",
+        "the host closed the connection",
+        Out::Bytes(131_072),
+    ),
+    lost(
+        "disconnect-in-output",
+        "without an exit status",
+        Out::Text("begun\n"),
+    ),
+    lost("unreadable-status", "broke while the command ran", Out::Any),
+    lost(
+        "status-then-fin",
+        "after the command had ended (exit 0) and before all of its output had come",
+        Out::Text("begun\n"),
+    ),
+    timeout("frozen-in-output", Out::Text("begun\n")),
+    timeout("eof-but-no-status", Out::Text("begun\n")),
+    timeout("never-ends", Out::Text("begun\n")),
+    timeout("drips", Out::Any),
+    timeout("floods", Out::Bytes(1 << 20)),
+    ok("eof-and-status-but-no-close", Out::Text("begun\n")),
+    ok("status-but-no-eof", Out::Text("begun\n")),
+];
+
+const OUTPUTS: [Case; 11] = [
+    ok("status-then-endless-output", Out::Bytes(1 << 20)),
+    ok("stderr-before-stdout", Out::Bytes(1 << 20)),
+    ok("no-final-newline", Out::Text("one\ntwo")),
+    ok("every-byte", Out::Bytes(265)),
+    ok(
+        "imitates-others",
+        Out::Text("good1: all is lost\nweb\r\rgood2: rm -rf\n"),
+    ),
+    ok("rekeys-in-the-middle", Out::Bytes(1 << 20)),
+    ok("tiny-packets", Out::Bytes(1000)),
+    ok("empty-packets", Out::Text("begun\n")),
+    ok("data-for-another-channel", Out::Text("begun\n")),
+    ok("closes-stdin", Out::Text("begun\n")),
+    ok("odd-requests", Out::Text("begun\n")),
+];
+
+/// Twenty good hosts, and one for each case.
+fn fleet(sshd: &Sshd, faults: &Faults, cases: &[&Case]) -> Fleet {
+    let fleet = names("good[01-20]")
+        .iter()
+        .fold(Fleet::new().served("good[01-20]", sshd), |fleet, name| {
+            fleet.says(name, "fine")
+        });
+    cases.iter().fold(fleet, |fleet, case| {
+        let port = faults.port(case.fault);
+        fleet.ssh_host(case.fault, port, "root", faults.host_key())
+    })
+}
+
+/// Works the fleet and checks what everybody became.
+fn work(fleet: &Fleet, cases: &[&Case]) -> Ended {
+    let line = format!(
+        "run -o jsonl --connect-timeout {} --timeout {} --max-output 1M -- {}",
+        CONNECT.as_secs(),
+        COMMAND.as_secs(),
+        fleet.act()
+    );
+    let (ended, peak) = fleet.command(&line).run_measured();
+    ended.within(CONNECT + COMMAND + SLACK);
+    for name in names("good[01-20]") {
+        ended.became(&name, "ok", "");
+        assert_eq!(ended.record(&name).text("stdout"), "fine\n", "{ended}");
+    }
+    for case in cases {
+        check(&ended, case);
+    }
+    assert!(peak < MOST, "{peak} KiB\n{ended}");
+    ended
+}
+
+fn check(ended: &Ended, case: &Case) {
+    let status = if case.kind.is_empty() { "ok" } else { "failed" };
+    ended.became(case.fault, status, case.kind);
+    let record = ended.record(case.fault);
+    let name = case.fault;
+    assert_eq!(
+        record.get("exit_code").as_i64(),
+        case.code,
+        "{name}\n{ended}"
+    );
+    let message = record.text("message");
+    assert!(message.contains(case.words), "{name}: {message}\n{ended}");
+    match case.stdout {
+        Out::Text(text) => assert_eq!(record.text("stdout"), text, "{name}\n{ended}"),
+        Out::Bytes(count) => assert_eq!(record.bytes("stdout").len(), count, "{name}\n{ended}"),
+        Out::Any => {}
+    }
+    let took = Duration::from_millis(record.number("duration_ms").unsigned_abs());
+    let connecting = record.get("connect_ms").as_u64().unwrap_or(0);
+    let limit = COMMAND.max(Duration::from_millis(connecting).min(CONNECT)) + COMMAND + SLACK;
+    assert!(took <= limit, "{name} took {took:?}\n{ended}");
+}
+
+/// Runs all cases of a theme at once.
+fn theme(cases: &[Case]) -> Ended {
+    let sshd = Sshd::start();
+    let faults = Faults::start(&sshd.client_key);
+    let cases: Vec<&Case> = cases.iter().collect();
+    work(&fleet(&sshd, &faults, &cases), &cases)
+}
+
+#[test]
+fn handshakes_that_come_to_nothing() {
+    theme(&HANDSHAKES).code(3);
+}
+
+#[test]
+fn commands_that_end_oddly_or_not_at_all() {
+    let ended = theme(&ENDINGS);
+    ended.code(3);
+    let held = ended.record("status-but-no-eof");
+    assert!(held.is("stdout_held"), "{ended}");
+    let whole = ended.record("eof-and-status-but-no-close");
+    assert!(!whole.is("stdout_held"), "{ended}");
+    for name in ["frozen-in-output", "never-ends", "floods"] {
+        let killed = ended.record(name).text("killed");
+        assert_eq!(killed, "unconfirmed", "{name}\n{ended}");
+    }
+}
+
+#[test]
+fn output_of_every_kind_arrives_exactly() {
+    let ended = theme(&OUTPUTS);
+    ended.code(0);
+    let all: Vec<u8> = (0..=255).chain(*b"\r\n\xc3\x28\x1b[2J\x00").collect();
+    assert_eq!(ended.record("every-byte").bytes("stdout"), all, "{ended}");
+    assert_eq!(
+        ended.record("tiny-packets").text("stdout"),
+        "tiny".repeat(250)
+    );
+    let both = ended.record("stderr-before-stdout");
+    for pipe in ["stdout", "stderr"] {
+        assert_eq!(both.number(&format!("{pipe}_bytes")), 3_000_000, "{ended}");
+        assert!(both.is(&format!("{pipe}_truncated")), "{ended}");
+    }
+    let rekeyed = ended.record("rekeys-in-the-middle");
+    assert_eq!(rekeyed.number("stdout_bytes"), 2_000_000, "{ended}");
+    let lines: String = (0..).map(|n| format!("{n:0999}\n")).take(1050).collect();
+    assert!(lines.starts_with(&rekeyed.text("stdout")), "{ended}");
+    let held = ended.record("status-then-endless-output");
+    assert!(held.is("stdout_held"), "{ended}");
+}
+
+/// Hosts of real servers that go wrong, with what they become.
+const REAL: [(&str, &str); 13] = [
+    ("changed", "host-key-changed"),
+    ("unknown", "host-key-unknown"),
+    ("revoked", "host-key-changed"),
+    ("refused", "auth"),
+    ("password", "auth"),
+    ("dead", "refused"),
+    ("silent", "connect-timeout"),
+    ("closed", "channel"),
+    ("forced", "exit"),
+    ("stubborn", "timeout"),
+    ("killed", "signal"),
+    ("daemon", ""),
+    ("long", ""),
+];
+
+/// The servers behind them.
+struct Servers {
+    good: Sshd,
+    other: Sshd,
+    revoked: Sshd,
+    closed: Sshd,
+    forced: Sshd,
+    password: Sshd,
+    dead: DeadPort,
+    silent: SilentPort,
+}
+
+impl Servers {
+    fn start() -> Self {
+        let password = Sshd::with()
+            .line("PasswordAuthentication yes")
+            .line("AuthenticationMethods password");
+        let servers = Self {
+            good: Sshd::start(),
+            other: Sshd::start(),
+            revoked: Sshd::start(),
+            closed: Sshd::with().line("MaxSessions 0").start(),
+            forced: Sshd::with()
+                .line("ForceCommand echo forced; exit 3")
+                .start(),
+            password: password.start(),
+            dead: DeadPort::take(),
+            silent: SilentPort::open(),
+        };
+        for server in [&servers.closed, &servers.forced, &servers.password] {
+            server.authorize(&servers.good.client_key.public());
+        }
+        servers
+    }
+
+    /// Adds the hosts of [`REAL`].
+    fn add_to(&self, fleet: Fleet) -> Fleet {
+        let wrong = KeyPair::generate(&fleet.tree().join("wrong"), "ed25519").public();
+        let fleet = fleet
+            .ssh_hosts("changed", self.good.port(), &wrong)
+            .strangers("unknown", self.good.port())
+            .strangers("dead", self.dead.port())
+            .strangers("silent", self.silent.port());
+        let hosts = [
+            ("revoked", &self.revoked),
+            ("refused", &self.other),
+            ("password", &self.password),
+            ("closed", &self.closed),
+            ("forced", &self.forced),
+            ("stubborn", &self.good),
+            ("killed", &self.good),
+            ("daemon", &self.good),
+            ("long", &self.good),
+        ];
+        hosts
+            .iter()
+            .fold(fleet, |fleet, (name, server)| {
+                let key = server.host_keys[0].public();
+                fleet.ssh_hosts(name, server.port(), &key)
+            })
+            .acts("stubborn", "trap '' TERM; while :; do sleep 1; done")
+            .acts("killed", "kill -KILL $$")
+            .acts("daemon", "sleep 30 & echo done")
+            .acts("long", "head -c 16777216 /dev/zero | tr '\\0' x")
+    }
+}
+
+#[test]
+fn every_fault_at_once() {
+    let servers = Servers::start();
+    let faults = Faults::start(&servers.good.client_key);
+    let cases: Vec<&Case> = HANDSHAKES.iter().chain(&ENDINGS).chain(&OUTPUTS).collect();
+    let mut tested: Vec<&str> = cases.iter().map(|case| case.fault).collect();
+    tested.sort_unstable();
+    assert_eq!(tested, faults.names(), "every fault stands in a table");
+    let fleet = servers.add_to(fleet(&servers.good, &faults, &cases));
+    let revoked = servers.revoked.host_keys[0].public();
+    fleet.write_known_hosts(&format!("{}@revoked * {revoked}\n", fleet.known_hosts()));
+    let line = format!(
+        "run -o jsonl --connect-timeout 20s --timeout 10s --max-output 1M -- {}",
+        fleet.act()
+    );
+    let (ended, peak) = fleet.command(&line).run_measured();
+    ended.code(3).within(Duration::from_secs(20 + 10) + SLACK);
+    let expected = cases.iter().map(|case| (case.fault, case.kind));
+    let mut all: Vec<(&str, &str)> = expected.chain(REAL).collect();
+    let good = names("good[01-20]");
+    all.extend(good.iter().map(|name| (name.as_str(), "")));
+    for (name, kind) in &all {
+        let status = if kind.is_empty() { "ok" } else { "failed" };
+        ended.became(name, status, kind);
+    }
+    let all: Vec<String> = all.iter().map(|(name, _)| (*name).to_owned()).collect();
+    ended.each_host_once(&all);
+    let stubborn = ended.record("stubborn");
+    assert_eq!(stubborn.text("killed"), "confirmed", "{ended}");
+    assert!(ended.record("daemon").is("stdout_held"), "{ended}");
+    assert!(peak < MOST, "{peak} KiB\n{ended}");
+}
+
+#[test]
+fn only_what_never_started_is_tried_again() {
+    let sshd = Sshd::start();
+    let faults = Faults::start(&sshd.client_key);
+    let fleet = Fleet::new().with_identity(&sshd.client_key);
+    let once = [
+        "exec-never-answered",
+        "fin-in-output",
+        "no-status",
+        "exit-255",
+    ];
+    let again = ["no-banner"];
+    let fleet = once.iter().chain(&again).fold(fleet, |fleet, fault| {
+        fleet.ssh_host(fault, faults.port(fault), "root", faults.host_key())
+    });
+    let ended = fleet.hoist("run -o jsonl --retries 1 --connect-timeout 1s --timeout 1s -- true");
+    ended.code(3);
+    for (names, attempts) in [(&once[..], 1), (&again[..], 2)] {
+        for name in names {
+            assert_eq!(
+                ended.record(name).number("attempts"),
+                attempts,
+                "{name}\n{ended}"
+            );
+        }
+    }
+}
