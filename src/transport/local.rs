@@ -23,6 +23,7 @@ use crate::remote::{self, Exec, Signal};
 
 mod feed;
 mod running;
+mod spawn;
 #[cfg(test)]
 mod tests;
 
@@ -117,6 +118,9 @@ fn command(exec: &Exec, program: &OsStr, arguments: &[&OsStr]) -> async_process:
     if let Some(cwd) = &exec.cwd {
         command.current_dir(cwd);
     }
+    if is_plain(exec, program) {
+        spawn::end_with_parent(&mut command);
+    }
     let mut command = async_process::Command::from(command);
     command
         .stdin(match exec.stdin {
@@ -135,10 +139,31 @@ fn is_errno(error: &io::Error, errno: Errno) -> bool {
 /// Whether the program is no text: a shell would read it as a script all the same. One that is
 /// found through PATH is taken for text.
 fn is_binary(exec: &Exec, program: &OsStr) -> bool {
-    let mut start = [0; 128];
-    let file = File::open(from_cwd(exec, program));
-    let read = file.and_then(|mut file| file.read(&mut start));
-    read.is_ok_and(|read| start[..read].contains(&0))
+    start_of(&from_cwd(exec, program)).is_some_and(|start| start.contains(&0))
+}
+
+/// Whether the program is a text or made for this machine. Of anything else only the kernel knows
+/// whether it can be executed, and `execvp` hides its answer by giving the file to a shell;
+/// `posix_spawn`, which is used where nothing is to be done between `fork` and `exec`, does not.
+fn is_plain(exec: &Exec, program: &OsStr) -> bool {
+    if !is_binary(exec, program) {
+        return true;
+    }
+    let of_elf = |path: &Path| {
+        let start = start_of(path)?;
+        let (class, machine) = (start.get(..7)?.to_vec(), start.get(18..20)?.to_vec());
+        start.starts_with(b"\x7fELF").then_some((class, machine))
+    };
+    let own = of_elf(Path::new("/proc/self/exe"));
+    own.is_some() && of_elf(&from_cwd(exec, program)) == own
+}
+
+/// Returns up to 128 bytes of a file.
+fn start_of(path: &Path) -> Option<Vec<u8>> {
+    let mut start = Vec::with_capacity(128);
+    let file = File::open(path).ok()?;
+    file.take(128).read_to_end(&mut start).ok()?;
+    Some(start)
 }
 
 fn from_cwd(exec: &Exec, program: &OsStr) -> PathBuf {

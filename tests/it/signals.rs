@@ -127,3 +127,76 @@ fn a_run_that_is_only_connecting_is_stopped_too() {
         .code(130)
         .within(Duration::from_secs(20));
 }
+
+#[test]
+fn commands_on_this_machine_end_when_hoist_is_killed() {
+    let fleet = stay(Fleet::new().hosts("web[1-3]"), "web[1-3]");
+    let ready = fleet.announcements();
+    let running = fleet.command("run -o jsonl -- act").start();
+    for name in names("web[1-3]") {
+        ready.shows(&format!("{name} is ready"));
+    }
+    running.signal(Signal::KILL);
+    running.wait(PATIENCE);
+    fleet.everybody_leaves();
+}
+
+#[test]
+fn a_command_outlives_no_worker_before_its_time() {
+    // Few hosts at once: workers come to their end while others' commands still run.
+    let fleet = Fleet::new().hosts("web[1-4]");
+    let fleet = names("web[1-3]")
+        .iter()
+        .fold(fleet, |fleet, name| fleet.says(name, "quick"));
+    let fleet = fleet.acts("web4", "sleep 2; echo slow");
+    let ended = fleet.hoist("run -o stream -- act");
+    ended.code(0).stdout_has("web4: slow\n");
+}
+
+#[test]
+fn killed_at_any_moment_hoist_leaves_nothing_half_written_under_its_name() {
+    let fleet = Fleet::new().hosts("web[01-40]");
+    let line = "seq 1 20000; seq 1 20000 >&2";
+    let numbers: Vec<String> = (1..=20_000).map(|n: u32| n.to_string()).collect();
+    let whole = numbers.join("\n") + "\n";
+    let mut finished = 0;
+    for moment in 1..=12 {
+        let folder = format!("logs{moment}");
+        let args = [
+            "run",
+            "-o",
+            "jsonl",
+            "-f",
+            "4",
+            "--out-dir",
+            &folder,
+            "--failed-to",
+            "bad",
+            "--",
+            "sh",
+            "-c",
+            line,
+        ];
+        let running = fleet.argv(args).start();
+        // A moment is when so many hosts have been reported.
+        running.shows(&format!("\"host\":\"web{moment:02}\""));
+        running.signal(Signal::KILL);
+        running.wait(PATIENCE);
+        for name in fleet.tree().list(&format!("work/{folder}")) {
+            if name.starts_with('.') {
+                continue;
+            }
+            let content = fs::read_to_string(fleet.tree().join(format!("work/{folder}/{name}")));
+            let expected = if name.ends_with(".status") {
+                "ok\n"
+            } else {
+                &whole
+            };
+            assert!(content.unwrap() == expected, "{name} is not whole");
+            finished += 1;
+        }
+        let bad = fleet.tree().join("work/bad");
+        assert!(!bad.exists(), "a list of a run that was killed");
+    }
+    assert!(finished > 0, "some hosts had finished");
+}

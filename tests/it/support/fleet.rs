@@ -19,7 +19,7 @@ use super::ended::Ended;
 use super::keys::KeyPair;
 use super::process::{Running, must};
 use super::sshd::{self, Sshd};
-use super::tree::{Tree, is_running, kill, left_pids};
+use super::tree::{Tree, is_gone, is_running, kill, left_pids};
 
 /// The header of the inventory.
 const COLUMNS: &str = "name,transport,address,port,user,groups,rack";
@@ -218,6 +218,16 @@ impl Fleet {
             left.is_empty(),
             "still there: processes {left:?} of {pids:?}"
         );
+    }
+
+    /// Waits until every command that was [`staying`](Self::staying) is gone.
+    #[track_caller]
+    pub(crate) fn everybody_leaves(&self) {
+        let pids = left_pids(&self.tree.join("pids"));
+        assert!(!pids.is_empty(), "some command has stayed");
+        for pid in pids {
+            assert!(is_gone(pid, super::PATIENCE), "still there: process {pid}");
+        }
     }
 
     /// Returns the fleet's folder: `home`, `config/hoist`, `work` (where hoist runs), `tmp`.

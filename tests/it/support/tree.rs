@@ -4,8 +4,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
 
 /// A folder that is gone when dropped, unless somebody else owns it.
@@ -141,6 +143,18 @@ fn parent(pid: u32) -> Option<u32> {
 pub(crate) fn kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.map(|pid| kill_process(pid, Signal::KILL));
+}
+
+/// Waits until a process has ended; `false` when it hasn't after so long.
+pub(crate) fn is_gone(pid: u32, patience: Duration) -> bool {
+    let id = Pid::from_raw(pid.cast_signed()).expect("a process id is not 0");
+    // Who can't be watched any more is gone.
+    let Ok(process) = pidfd_open(id, PidfdFlags::empty()) else {
+        return true;
+    };
+    let mut watched = [PollFd::new(&process, PollFlags::IN)];
+    let patience = Timespec::try_from(patience).unwrap();
+    poll(&mut watched, Some(&patience)).unwrap() == 1
 }
 
 /// Whether a process is there and is no corpse.
