@@ -46,11 +46,37 @@ pub enum EngineError {
     /// The system gave no threads.
     #[error("cannot start worker threads: {0}")]
     Workers(#[from] rayon::ThreadPoolBuildError),
+    /// The system would not give enough threads; nobody was contacted.
+    #[error(
+        "cannot start {needed} threads: {error}; end other programs of this user, or raise \
+         `ulimit -u` or the container's limit of processes"
+    )]
+    Threads {
+        /// How many are needed.
+        needed: usize,
+        /// What the system said.
+        error: io::Error,
+    },
 }
 
 /// Answers whether host keys that nobody has vouched for are to be accepted. Called at most once a
 /// run, on the calling thread, when nothing else is being worked.
 pub type Ask<'a> = &'a mut dyn FnMut(&[UnknownKey]) -> bool;
+
+/// Makes sure that the system gives the threads a run of `plan` needs, and `others` beside them.
+///
+/// Some of them are started by libraries that end the program when they get none, so all are
+/// started once for a try. [`run`] does this too; whoever starts threads of their own before it
+/// may want to know earlier.
+///
+/// # Errors
+/// [`EngineError::Threads`] when it does not.
+pub fn check_threads(plan: &Plan, others: usize) -> Result<(), EngineError> {
+    // Each worker may be starting a process, which counts as a thread does.
+    let workers = 2 * workers::count(plan.hosts.len(), &plan.limits);
+    let needed = workers + workers::HELPERS + others;
+    workers::try_threads(needed).map_err(|error| EngineError::Threads { needed, error })
+}
 
 /// Works `plan` to its end, telling the listeners every event in order, on the calling thread.
 ///
@@ -67,6 +93,7 @@ pub fn run(
     listeners: &mut [&mut dyn Listener],
     ask: Option<Ask<'_>>,
 ) -> Result<Summary, EngineError> {
+    check_threads(plan, 0)?;
     let mut desk = Desk::new(plan, listeners);
     desk.tell(EventKind::RunStarted {
         run: plan.run.clone(),

@@ -5,9 +5,12 @@
 //! a third less memory and, beyond a few hundred hosts, far less CPU. Hosts are taken from one
 //! queue in plan order, so a worker with slow hosts takes fewer.
 
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 use async_executor::LocalExecutor;
 use async_lock::Semaphore;
@@ -26,6 +29,39 @@ use crate::transport::Transport;
 pub(super) fn count(hosts: usize, limits: &Limits) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     cores.min(hosts).min(limits.fan_out).max(1)
+}
+
+/// Threads that are started besides the workers: one that watches sockets and timers, one that
+/// waits for processes, one that looks up names.
+pub(super) const HELPERS: usize = 3;
+
+/// Starts so many threads at once, and ends them.
+pub(super) fn try_threads(count: usize) -> io::Result<()> {
+    let everybody_is_here = Arc::new(AtomicBool::new(false));
+    let mut started = Vec::new();
+    let mut refused = None;
+    for _ in 0..count {
+        let is_over = Arc::clone(&everybody_is_here);
+        let wait = move || {
+            while !is_over.load(Ordering::Acquire) {
+                thread::park();
+            }
+        };
+        match thread::Builder::new().spawn(wait) {
+            Ok(thread) => started.push(thread),
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    everybody_is_here.store(true, Ordering::Release);
+    for thread in started {
+        thread.thread().unpark();
+        // It does nothing that could fail.
+        let _ = thread.join();
+    }
+    refused.map_or(Ok(()), Err)
 }
 
 /// Makes a pool whose every thread is occupied by one worker until the work is done.

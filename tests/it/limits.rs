@@ -119,3 +119,62 @@ fn a_thousand_hosts_of_a_real_server_are_all_reported() {
     }
     assert!(peak < MOST, "{peak} KiB\n{ended}");
 }
+
+#[test]
+fn half_a_gibibyte_of_addresses_is_enough() {
+    let sshd = Sshd::start();
+    let fleet = Fleet::new().served("web[001-300]", &sshd);
+    let ended = fleet
+        .command("run -o csv --connect-timeout 60s -- seq 1 20000")
+        .tallied()
+        .patience(LONG)
+        .run_through(r#"ulimit -v 524288; exec "$@""#);
+    ended.code(0);
+    assert!(ended.tally.bytes > 300 * 108_894, "{ended}");
+}
+
+#[test]
+fn threads_that_are_refused_are_told_before_anything_runs() {
+    // A limit of processes binds nobody who is root.
+    let fleet = Fleet::new().hosts("web[1-3]");
+    let program = fleet.tree().join("hoist");
+    std::fs::copy(env!("CARGO_BIN_EXE_hoist"), &program).unwrap();
+    let (mut worked, mut refused) = (0, 0);
+    for limit in 1..=20 {
+        let script = format!(
+            "shift; exec setpriv --reuid=61{}{limit:02} --clear-groups \
+             prlimit --nproc={limit} {} \"$@\"",
+            std::process::id() % 10,
+            program.display()
+        );
+        let ended = fleet.command("run -o jsonl -- true").run_through(&script);
+        if ended.status.is_some_and(|status| status.success()) {
+            ended.each_host_once(&names("web[1-3]"));
+            worked += 1;
+        } else {
+            ended
+                .code(4)
+                .no_stdout()
+                .complains(&["threads", "ulimit -u"]);
+            refused += 1;
+        }
+    }
+    assert!(
+        worked > 0 && refused > 0,
+        "{worked} worked, {refused} refused"
+    );
+}
+
+#[test]
+fn twenty_files_are_enough_for_one_host_at_a_time() {
+    let sshd = Sshd::start();
+    let fleet = Fleet::new().served("web[1-5]", &sshd).hosts("here[1-5]");
+    let ended = fleet
+        .command("run -o jsonl -- true")
+        .patience(LONG)
+        .run_through(r#"ulimit -n 20; exec "$@""#);
+    ended
+        .code(0)
+        .each_host_once(&[names("web[1-5]"), names("here[1-5]")].concat())
+        .stderr_has("the fan-out is 1, not 10");
+}

@@ -51,6 +51,9 @@ use words::Reading;
 /// A run on a whole inventory larger than this is confirmed first, if somebody is there.
 const UNCONFIRMED_HOSTS: usize = 100;
 
+/// Threads of the program itself: signals, the writer of stdout, progress.
+const OWN_THREADS: usize = 3;
+
 /// Handshakes in flight at first, for each core.
 const HANDSHAKES_PER_CORE: usize = 32;
 
@@ -165,7 +168,7 @@ impl Job<'_> {
         let fan_out = room::fan_out(wanted, &hosts);
         if fan_out < wanted {
             note(&format!(
-                "hoist: only {fan_out} hosts are worked at once, not {wanted}: \
+                "hoist: the fan-out is {fan_out}, not {wanted}: \
                  `ulimit -n` doesn't allow more open files"
             ));
         }
@@ -223,6 +226,7 @@ impl Job<'_> {
     ///
     /// With `has_logins` a pattern named users or ports, which names alone don't tell.
     fn execute(&self, plan: &Plan, has_logins: bool) -> Result<u8, Failure> {
+        engine::check_threads(plan, OWN_THREADS).map_err(Failure::own)?;
         let cancel = Cancel::new();
         let watch = Watch::start(&cancel).map_err(|error| unwatched(&error))?;
         let transports = self.transports(plan)?;
