@@ -61,6 +61,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("libc", &["src/transport/ssh"]),
     ("openssl", &["src/transport/ssh"]),
     ("ssh_key", &["src/transport/ssh"]),
+    ("ed25519_dalek", &["src/transport/ssh"]),
     ("globset", &["src/hostset", "src/selection"]),
     ("csv", &["src/inventory", "src/render", "src/bin/hoist"]),
     ("comfy_table", &["src/render/table"]),

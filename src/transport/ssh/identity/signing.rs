@@ -3,6 +3,9 @@
 //! It is parsed once; a signature costs the arithmetic alone. What comes out is what the SSH
 //! message holds after the algorithm's name.
 
+use std::sync::Arc;
+
+use ed25519_dalek::Signer as _;
 use openssl::bn::BigNumContext;
 use openssl::ec::PointConversionForm;
 use openssl::ecdsa::EcdsaSig;
@@ -11,6 +14,8 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Private};
 use openssl::sign::{Signer, Verifier};
+
+use zeroize::Zeroizing;
 
 use super::Flaw;
 use crate::transport::ssh::wire::{put_mpint, put_string};
@@ -93,13 +98,19 @@ impl From<ErrorStack> for SignError {
 pub(super) struct SigningKey {
     key: PKey<Private>,
     kind: Kind,
+    /// The same key where it is an Ed25519 one, for an arithmetic much faster than OpenSSL's.
+    ed25519: Option<Arc<ed25519_dalek::SigningKey>>,
 }
 
 impl SigningKey {
     /// Takes a key that a user can log in with, once it has verified a signature of its own.
     pub(super) fn new(key: PKey<Private>) -> Result<Self, Flaw> {
         let kind = kind(&key)?;
-        let key = Self { key, kind };
+        let ed25519 = match kind {
+            Kind::Ed25519 => Some(ed25519(&key)?),
+            Kind::Ecdsa(_) | Kind::Rsa => None,
+        };
+        let key = Self { key, kind, ed25519 };
         match key.is_sound() {
             Ok(true) => Ok(key),
             _ => Err(Flaw::Broken("its numbers do not fit together")),
@@ -151,7 +162,7 @@ impl SigningKey {
         if !self.algorithms().contains(&algorithm) {
             return Err(SignError::Algorithm);
         }
-        let signature = self.signer(algorithm)?.sign_oneshot_to_vec(data)?;
+        let signature = self.signature(algorithm, data)?;
         if !matches!(self.kind, Kind::Ecdsa(_)) {
             return Ok(signature);
         }
@@ -160,6 +171,13 @@ impl SigningKey {
         put_mpint(&mut blob, &numbers.r().to_vec());
         put_mpint(&mut blob, &numbers.s().to_vec());
         Ok(blob)
+    }
+
+    fn signature(&self, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+        match &self.ed25519 {
+            Some(key) => Ok(key.sign(data).to_bytes().to_vec()),
+            None => self.signer(algorithm)?.sign_oneshot_to_vec(data),
+        }
     }
 
     fn signer(&self, algorithm: &str) -> Result<Signer<'_>, ErrorStack> {
@@ -172,13 +190,19 @@ impl SigningKey {
     /// Whether the public part verifies what the private part signs.
     fn is_sound(&self) -> Result<bool, ErrorStack> {
         let algorithm = self.algorithms()[0];
-        let signature = self.signer(algorithm)?.sign_oneshot_to_vec(b"sound")?;
+        let signature = self.signature(algorithm, b"sound")?;
         let mut verifier = match digest(self.kind, algorithm) {
             Some(digest) => Verifier::new(digest, &self.key)?,
             None => Verifier::new_without_digest(&self.key)?,
         };
         verifier.verify_oneshot(&signature, b"sound")
     }
+}
+
+fn ed25519(key: &PKey<Private>) -> Result<Arc<ed25519_dalek::SigningKey>, Flaw> {
+    let secret = Zeroizing::new(key.raw_private_key().map_err(|_| Flaw::Crypto)?);
+    let secret = <&[u8; 32]>::try_from(secret.as_slice()).map_err(|_| Flaw::Crypto)?;
+    Ok(Arc::new(ed25519_dalek::SigningKey::from_bytes(secret)))
 }
 
 /// Returns what the data is digested with, where that is not part of the algorithm itself.

@@ -4,8 +4,8 @@ use hoist::host::{Endpoint, TransportName};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files that hoist needs open besides those of the hosts: its own outputs, the inventory, what
-/// the workers wait on, lookups of names.
-const RESERVED: u64 = 64;
+/// the workers wait on, and lookups of names and agents for the handshakes in flight.
+const RESERVED: u64 = 128;
 
 /// Raises the limit as far as needed and returns the fan-out that fits, at least 1.
 pub(super) fn fan_out(wanted: usize, hosts: &[Endpoint]) -> usize {
@@ -18,8 +18,8 @@ pub(super) fn fan_out(wanted: usize, hosts: &[Endpoint]) -> usize {
 /// Returns how many files a host needs at once.
 fn files(transport: TransportName) -> u64 {
     match transport {
-        // The connection, and for a moment a lookup or the agent.
-        TransportName::Ssh => 2,
+        // The connection.
+        TransportName::Ssh => 1,
         // Three pipes, and both their ends while the process is made; the process itself.
         TransportName::Local => 7,
     }
@@ -61,9 +61,9 @@ mod tests {
 
     #[test]
     fn the_fan_out_is_what_fits() {
-        assert_eq!(fitting(128, 2, Some(1024)), 128);
-        assert_eq!(fitting(1000, 2, Some(1024)), 480);
-        assert_eq!(fitting(1000, 7, Some(1024)), 137);
+        assert_eq!(fitting(128, 1, Some(1024)), 128);
+        assert_eq!(fitting(1000, 1, Some(1024)), 896);
+        assert_eq!(fitting(1000, 7, Some(1024)), 128);
         assert_eq!(fitting(1000, 7, None), 1000);
         assert_eq!(fitting(128, 2, Some(10)), 1);
     }
