@@ -422,11 +422,9 @@ impl<'a> Execution<'a> {
 
     fn begin_grace(&mut self) {
         self.stage = Stage::Grace;
-        let grace_end = Instant::now() + self.attempt.shift.plan.limits.grace;
-        self.alarm.set_at(
-            self.deadline
-                .map_or(grace_end, |deadline| deadline.min(grace_end)),
-        );
+        let grace_end = Instant::now().checked_add(self.attempt.shift.plan.limits.grace);
+        let end = self.deadline.into_iter().chain(grace_end).min();
+        self.alarm = end.map_or_else(Timer::never, Timer::at);
     }
 
     /// Goes one stage further towards the end of the command.

@@ -308,7 +308,7 @@ fn the_commands_limit_holds_while_it_is_started() {
 fn the_commands_limit_holds_within_the_grace_period() {
     let mut plan = plan(&["h"]);
     plan.exec.timeout = Some(Duration::from_millis(200));
-    plan.limits.grace = FOREVER;
+    plan.limits.grace = Duration::MAX;
     let cancel = Cancel::new();
     let mut log = Log::new();
     log.react = Box::new(|event| {
