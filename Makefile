@@ -8,6 +8,9 @@ SHELL := /bin/bash
 # The profile `make demo` builds: release, or dev for a quicker build.
 HOIST_PROFILE ?= release
 
+# Arguments for benches/fleet/bench.
+BENCH ?=
+
 help: ## show these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
@@ -51,7 +54,8 @@ deny:
 lean: toolchain
 	cargo clippy --locked --lib --no-default-features --features vendored-openssl -- -D warnings
 
-bench: toolchain ## measure hoist against parallel-ssh, pdsh and clush, then its own parts
+bench: toolchain ## measure hoist against its peers (BENCH=--quick: in two minutes), then its own parts
 	cargo build --locked --release --bin hoist
-	benches/peers.py --hoist "$$(.ci/target-dir)/release/hoist"
+	cargo build --locked --release --manifest-path benches/fleet/Cargo.toml
+	benches/fleet/bench $(BENCH) --hoist "$$(.ci/target-dir)/release/hoist"
 	cargo bench --locked
