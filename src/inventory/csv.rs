@@ -162,15 +162,16 @@ impl Table<'_> {
         let mut columns = Vec::with_capacity(record.len());
         for (index, cell) in record.iter().enumerate() {
             let name = cell.trim();
+            let skipped = count_before(cell, cell.trim_start());
             let is_repeated = !name.is_empty()
                 && (0..index).any(|before| is_same_column(record[before].trim(), name));
             if is_repeated {
                 let found = format!("a second column `{}`", shown(name));
                 let flaw = Flaw::unexpected(found, "one column of each name");
-                return Err(self.at(start, index, cell, flaw));
+                return Err(self.at(start, index, skipped, flaw));
             }
             let column = column(name, builder);
-            columns.push(column.map_err(|flaw| self.at(start, index, cell, flaw))?);
+            columns.push(column.map_err(|flaw| self.at(start, index, skipped, flaw))?);
         }
         if columns.iter().any(|column| matches!(column, Column::Name)) {
             return Ok(columns);
@@ -193,7 +194,8 @@ impl Table<'_> {
         let is_name = |column: &Column| matches!(column, Column::Name);
         let index = self.columns.iter().position(is_name).unwrap_or(0);
         let name = record.get(index).unwrap_or("");
-        let name = host_name(blank_free(name)).map_err(|flaw| self.at(start, index, name, flaw))?;
+        let name = host_name(blank_free(name))
+            .map_err(|flaw| self.at(start, index, count_blanks(name), flaw))?;
         let mut host = Host {
             variables: Variables::with_capacity(self.count_variables(record)),
             ..Host::named(name)
@@ -216,7 +218,7 @@ impl Table<'_> {
                 },
                 Some(Column::Nameless) | None => stray(cell, self.columns.len()),
             };
-            set.map_err(|flaw| self.at(start, index, cell, flaw))?;
+            set.map_err(|flaw| self.at(start, index, count_blanks(cell), flaw))?;
         }
         builder
             .add(host, &groups, self.line, Repeat::Counted)
@@ -241,12 +243,23 @@ impl Table<'_> {
         Ok(groups)
     }
 
-    /// Puts a flaw of cell `index` of the record at `start` in its place.
-    fn at(&self, start: usize, index: usize, cell: &str, flaw: Flaw) -> InventoryError {
-        let blanks = cell.len() - cell.trim_start_matches(BLANKS).len();
-        let cells = Cells::new(self.document.bytes(), start, self.delimiter);
-        let offset = cells.map(|cell| cell.start).nth(index).unwrap_or(start);
-        flaw.at(self.document.place(offset + blanks))
+    /// Puts a flaw of cell `index` of the record at `start` in its place; `skipped` characters of
+    /// the cell come before the value it is a flaw of.
+    fn at(&self, start: usize, index: usize, skipped: usize, flaw: Flaw) -> InventoryError {
+        let bytes = self.document.bytes();
+        let mut cells = Cells::new(bytes, start, self.delimiter);
+        let offset = cells.nth(index).map_or(start, |cell| {
+            // A quoted cell goes over many lines: the character has to be looked for.
+            cell.start
+                + offset_in_cell(
+                    &bytes[cell.start..],
+                    cell.is_quoted,
+                    skipped + flaw.offset(),
+                )
+        });
+        let place = self.document.place(offset);
+        let flaw = Box::new(flaw);
+        InventoryError::Flawed { place, flaw }
     }
 
     /// Puts a row's conflict with another row at the cell that is part of it.
@@ -267,7 +280,7 @@ impl Table<'_> {
             .or_else(|| self.columns.iter().position(is_name))
             .unwrap_or(0);
         let cell = record.get(meant).unwrap_or("");
-        self.at(start, meant, cell, flaw)
+        self.at(start, meant, count_blanks(cell), flaw)
     }
 
     /// A quote that is never closed has swallowed the rest of the file into the last record.
@@ -298,6 +311,16 @@ const BLANKS: [char; 2] = [' ', '\t'];
 
 fn blank_free(cell: &str) -> &str {
     cell.trim_matches(BLANKS)
+}
+
+/// Returns how many blanks a cell begins with.
+fn count_blanks(cell: &str) -> usize {
+    count_before(cell, cell.trim_start_matches(BLANKS))
+}
+
+/// Returns how many characters of `text` come before its end `rest`.
+fn count_before(text: &str, rest: &str) -> usize {
+    text[..text.len() - rest.len()].chars().count()
 }
 
 /// Returns whether two headers mean the same column.
@@ -353,6 +376,7 @@ struct Cells<'a> {
 struct Cell {
     /// Byte offset of its content, after an opening quote.
     start: usize,
+    is_quoted: bool,
     is_unclosed: bool,
 }
 
@@ -386,7 +410,30 @@ impl Iterator for Cells<'_> {
         }
         Some(Cell {
             start,
+            is_quoted,
             is_unclosed: is_open,
         })
     }
+}
+
+/// Returns where in `raw`, the text from a cell's content on, the character `number` of its value
+/// (from 0) stands: quotes that close are none, and two in a quoted cell are one.
+fn offset_in_cell(raw: &[u8], is_quoted: bool, number: usize) -> usize {
+    let mut is_open = is_quoted;
+    let mut left = number;
+    let mut at = 0;
+    while let Some(byte) = raw.get(at) {
+        let is_quote = is_open && *byte == b'"';
+        let is_pair = is_quote && raw.get(at + 1) == Some(&b'"');
+        is_open &= !is_quote || is_pair;
+        let is_first_byte = (*byte & 0xc0) != 0x80;
+        if is_first_byte && (!is_quote || is_pair) {
+            if left == 0 {
+                break;
+            }
+            left -= 1;
+        }
+        at += 1 + usize::from(is_pair);
+    }
+    at
 }

@@ -196,7 +196,7 @@ impl Flaw {
     }
 
     /// Zero-based offset of the offending character, in characters.
-    fn offset(&self) -> usize {
+    pub(super) fn offset(&self) -> usize {
         match self {
             Self::Unexpected { offset, .. } => *offset,
             Self::Name {

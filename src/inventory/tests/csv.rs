@@ -154,3 +154,9 @@ fn rows_of_one_host_agree_or_are_refused() {
     assert_eq!(dump(&fleet), "w1 user=root {x=1}");
     insta::assert_snapshot!(fleet.warnings().join("\n"), @"2 rows repeat a host and add nothing, such as `w1` at a.csv:4, first at a.csv:2");
 }
+
+#[test]
+fn places_in_cells_of_several_lines_are_found() {
+    insta::assert_snapshot!(error("a.csv", "name,\" \na\"\"\u{7}\"\nweb1,\n"), @r"a.csv:2:4: found the character `\u{7}`; expected the name of a variable");
+    insta::assert_snapshot!(error("a.csv", "name,user\nweb1,\" r\"\"o\n\"\n"), @r#"a.csv:2:9: user name `r"o\n` holds `"` at character 2; expected an account such as root"#);
+}
