@@ -46,7 +46,7 @@ fn check_line(line: &str) {
     if let Some(syntax) = unquoted_syntax(line) {
         assert!(columns.contains(&syntax.column), "{syntax}");
         assert!(
-            !syntax.text.is_empty() && !syntax.text.contains('\n'),
+            !syntax.text.is_empty() && syntax.text.chars().all(is_printable),
             "{syntax}"
         );
     }

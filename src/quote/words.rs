@@ -5,6 +5,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::host::escaped;
+
 /// Why a command line can't be split.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -49,7 +51,7 @@ pub fn split(line: &str) -> Result<Vec<String>, SplitError> {
 pub struct UnquotedSyntax {
     /// Its place, in characters from 1.
     pub column: usize,
-    /// What it is, on one line: `|`, `$HOME`, `line break`.
+    /// What it is, on one line and escaped for display: `|`, `$HOME`, `line break`.
     pub text: String,
 }
 
@@ -72,7 +74,8 @@ pub fn unquoted_syntax(line: &str) -> Option<UnquotedSyntax> {
     (0..chars.len()).find_map(|index| {
         Some(UnquotedSyntax {
             column: chars[index].column,
-            text: syntax_at(&chars, index)?,
+            // Within braces and brackets there may be quotes, and in those anything.
+            text: escaped(&syntax_at(&chars, index)?),
         })
     })
 }
@@ -375,6 +378,13 @@ mod tests {
         ] {
             assert_eq!(found(line), Some((column, text.to_owned())), "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_found_is_fit_for_a_terminal() {
+        let text = |line: &str| found(line).unwrap().1;
+        assert_eq!(text("echo {a,'b\n\u{1b}[2J'}"), r"{a,'b\n\u{1b}[2J'}");
+        assert_eq!(text("ls ['\n\r']"), r"['\n\r']");
     }
 
     #[test]
