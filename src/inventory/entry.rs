@@ -1,6 +1,8 @@
 //! The first word of a text line: `[user@]host[:port]` with ranges, or a list of them.
 
-use super::error::Flaw;
+use super::attribute::host_name;
+use super::error::{Flaw, shown};
+use crate::host::HostName;
 use crate::hostset::{LoginSet, parse_host_entry};
 
 /// Expands one entry; ranges may be written as hoist or as Ansible writes them.
@@ -8,9 +10,22 @@ use crate::hostset::{LoginSet, parse_host_entry};
 /// # Errors
 /// When the text is no entry; the offset is the offending character's.
 pub(super) fn entry(text: &str) -> Result<LoginSet, Flaw> {
-    parse_host_entry(&with_hyphens(text)).map_err(|error| Flaw::Entry {
+    let entry = parse_host_entry(&with_hyphens(text)).map_err(|error| Flaw::Entry {
         error: Box::new(error),
         offset: 0,
+    })?;
+    if text.contains(':') {
+        entry.iter().try_for_each(|(name, _)| check_colons(name))?;
+    }
+    Ok(entry)
+}
+
+/// Refuses what a pattern would still take for a host: `2001:db8:7`, which is no IPv6 address. No
+/// format of inventories knows such hosts.
+fn check_colons(name: &HostName) -> Result<(), Flaw> {
+    host_name(name.as_str()).map(drop).map_err(|_| {
+        let found = format!("`{}`", shown(name.as_str()));
+        Flaw::unexpected(found, "an IPv6 address, or a host name without `:`")
     })
 }
 

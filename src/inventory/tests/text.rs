@@ -95,6 +95,15 @@ fn lists_of_pdsh_may_have_blanks_after_commas() {
 }
 
 #[test]
+fn only_ipv6_addresses_have_colons() {
+    for text in ["fe80::1%eth0", "2001:db8::[a-f]", "[2001:db8::1]:22"] {
+        assert!(!load("hosts", text).is_empty());
+    }
+    insta::assert_snapshot!(error("hosts", "a,2001:db8:7"), @"hosts:1:3: found `2001:db8:7`; expected an IPv6 address, or a host name without `:`");
+    insta::assert_snapshot!(error("hosts", "[a:bc]:22"), @"hosts:1:1: found `a:bc`; expected an IPv6 address, or a host name without `:`");
+}
+
+#[test]
 fn headings_put_hosts_in_groups() {
     let fleet = load(
         "fleet",
