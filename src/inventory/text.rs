@@ -171,7 +171,9 @@ impl Reader<'_> {
         };
         let after = text.len() - value.trim_ascii_start().len();
         let mut more = placeholder();
-        let set = self.set(&mut more, key.trim(), literal(value), dialect);
+        let meant = self.meant(key.trim(), literal(value), dialect);
+        let (key, value) = meant.map_err(|flaw| flaw.at(place.clone()))?;
+        let set = Builder::set(&mut more, &key, value);
         set.map_err(|flaw| flaw.at(place_in(text, start, after)))?;
         let given = self.builder.give(group, &more, start.line);
         given.map_err(|flaw| flaw.at(place))
@@ -227,7 +229,9 @@ impl Reader<'_> {
                 let found = self.builder.groups_in(value);
                 found.map(|found| groups.extend(found))
             } else {
-                self.set(&mut row, key, value, dialect)
+                let meant = self.meant(key, value, dialect);
+                let (key, value) = meant.map_err(|flaw| flaw.at(pair.place(start)))?;
+                Builder::set(&mut row, &key, value)
             };
             set.map_err(|flaw| flaw.at(pair.value_place(start)))?;
         }
@@ -263,22 +267,21 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Gives `row` one more value under a key as the file's dialect has them.
-    fn set(
+    /// Returns what a key means in the file's dialect, and its value in hoist's words.
+    fn meant<'v>(
         &mut self,
-        row: &mut Host,
         key: &str,
-        value: &str,
+        value: &'v str,
         dialect: Dialect,
-    ) -> Result<(), Flaw> {
+    ) -> Result<(Key, &'v str), Flaw> {
         let known = if dialect.is_ansible {
             Attribute::of_ansible(key, value)
         } else {
             Attribute::named(key).map(|attribute| (attribute, value))
         };
         match known {
-            Some((attribute, value)) => attribute.set(row, value),
-            None => Builder::set(row, &Key::Variable(self.builder.column(key)?), value),
+            Some((attribute, value)) => Ok((Key::Attribute(attribute), value)),
+            None => Ok((Key::Variable(self.builder.column(key)?), value)),
         }
     }
 }

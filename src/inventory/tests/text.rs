@@ -104,6 +104,12 @@ fn only_ipv6_addresses_have_colons() {
 }
 
 #[test]
+fn a_key_that_is_none_is_shown_where_it_stands() {
+    insta::assert_snapshot!(error("hosts", "web1 a=b u\u{7}=c"), @r"hosts:1:11: found the character `\u{7}`; expected the name of a variable");
+    insta::assert_snapshot!(error("hosts", "[g:vars]\n u\u{7} = c\n[g]"), @r"hosts:2:3: found the character `\u{7}`; expected the name of a variable");
+}
+
+#[test]
 fn headings_put_hosts_in_groups() {
     let fleet = load(
         "fleet",
@@ -196,7 +202,7 @@ fn every_error_in_a_pair_points_at_it() {
     fleet:1:18: found a second user `b`; expected one, or the same (`a`) again
     fleet:1:1: found a second user `root`; expected one, or the same (`b`) again
     fleet:1:12: found a second `k` with value `2`; expected one, or the same (`1`) again
-    fleet:1:7: found nothing; expected the name of a variable
+    fleet:1:6: found nothing; expected the name of a variable
     fleet:1:10: found `stray`; expected key=value (hosts have a line each, or commas between)
     fleet:1:8: found a `'` that is never closed; expected another `'`
     ");
