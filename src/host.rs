@@ -334,6 +334,18 @@ impl Variables {
         }
     }
 
+    /// Returns the value of `name`, found by its address: names that are equal have to be the same.
+    pub(crate) fn get_shared(&self, name: &Arc<str>) -> Option<&str> {
+        let mut all = self.0.iter();
+        let (_, value) = all.find(|(key, _)| Arc::ptr_eq(key, name))?;
+        Some(value)
+    }
+
+    /// Sets `name`, which is not set yet, without looking for it.
+    pub(crate) fn push(&mut self, name: Arc<str>, value: impl Into<Box<str>>) {
+        self.0.push((name, value.into()));
+    }
+
     /// Yields name and value in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))

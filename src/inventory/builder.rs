@@ -121,20 +121,24 @@ impl Builder {
         match key {
             Key::Attribute(attribute) => attribute.set(host, value),
             Key::Groups => Ok(()),
-            Key::Variable(name) => {
-                no_nul(value)?;
-                match host.variables.get(name) {
-                    Some(earlier) if earlier != value => Err(Flaw::unexpected(
-                        format!("a second `{name}` with value `{}`", shown(value)),
-                        format!("one, or the same (`{}`) again", shown(earlier)),
-                    )),
-                    _ => {
-                        host.variables.set(Arc::clone(name), value);
-                        Ok(())
-                    }
-                }
-            }
+            // Names of variables are shared, see `column`.
+            Key::Variable(name) => match host.variables.get_shared(name) {
+                Some(earlier) if earlier != value => Err(Flaw::unexpected(
+                    format!("a second `{name}` with value `{}`", shown(value)),
+                    format!("one, or the same (`{}`) again", shown(earlier)),
+                )),
+                Some(_) => Ok(()),
+                None => Self::set_new(host, name, value),
+            },
         }
+    }
+
+    /// Gives `host` a variable that it is known to lack: in a row of thousands of cells, looking for
+    /// each would take time in their square.
+    pub(super) fn set_new(host: &mut Host, name: &Arc<str>, value: &str) -> Result<(), Flaw> {
+        no_nul(value)?;
+        host.variables.push(Arc::clone(name), value);
+        Ok(())
     }
 
     /// Adds a row: `host`, listed in `groups` (each once), named at `line` of the current source.

@@ -4,7 +4,7 @@
 //! a value under no header is an error. Cells of hoist's own columns are trimmed, variables are kept
 //! as they are. Ranges are not expanded: one row is one host.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use csv::{ReaderBuilder, StringRecord};
@@ -160,12 +160,11 @@ impl Table<'_> {
         builder: &mut Builder,
     ) -> Result<Vec<Column>, InventoryError> {
         let mut columns = Vec::with_capacity(record.len());
+        let mut seen = HashSet::new();
         for (index, cell) in record.iter().enumerate() {
             let name = cell.trim();
             let skipped = count_before(cell, cell.trim_start());
-            let is_repeated = !name.is_empty()
-                && (0..index).any(|before| is_same_column(record[before].trim(), name));
-            if is_repeated {
+            if !name.is_empty() && !seen.insert(known(name).unwrap_or(name)) {
                 let found = format!("a second column `{}`", shown(name));
                 let flaw = Flaw::unexpected(found, "one column of each name");
                 return Err(self.at(start, index, skipped, flaw));
@@ -211,7 +210,8 @@ impl Table<'_> {
                 Some(Column::Key(Key::Groups)) => {
                     self.groups(cell, builder).map(|found| groups = found)
                 }
-                Some(Column::Key(key @ Key::Variable(_))) => Builder::set(&mut host, key, cell),
+                // The header names each column once.
+                Some(Column::Key(Key::Variable(name))) => Builder::set_new(&mut host, name, cell),
                 Some(Column::Key(key)) => match blank_free(cell) {
                     "" => Ok(()),
                     value => Builder::set(&mut host, key, value),
@@ -321,14 +321,6 @@ fn count_blanks(cell: &str) -> usize {
 /// Returns how many characters of `text` come before its end `rest`.
 fn count_before(text: &str, rest: &str) -> usize {
     text[..text.len() - rest.len()].chars().count()
-}
-
-/// Returns whether two headers mean the same column.
-fn is_same_column(one: &str, other: &str) -> bool {
-    match (known(one), known(other)) {
-        (None, None) => one == other,
-        (one, other) => one == other,
-    }
 }
 
 /// Returns hoist's own word for the column called `name`.

@@ -1,5 +1,9 @@
 //! CSV and TSV, as spreadsheets and hoist itself write them.
 
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
 use super::{dump, error, group, load};
 use crate::inventory::{Inventory, Source};
 
@@ -159,4 +163,38 @@ fn rows_of_one_host_agree_or_are_refused() {
 fn places_in_cells_of_several_lines_are_found() {
     insta::assert_snapshot!(error("a.csv", "name,\" \na\"\"\u{7}\"\nweb1,\n"), @r"a.csv:2:4: found the character `\u{7}`; expected the name of a variable");
     insta::assert_snapshot!(error("a.csv", "name,user\nweb1,\" r\"\"o\n\"\n"), @r#"a.csv:2:9: user name `r"o\n` holds `"` at character 2; expected an account such as root"#);
+}
+
+/// As many cells in few wide rows as in many narrow ones: what a cell costs must not grow with the
+/// width of its row.
+#[test]
+fn wide_rows_cost_no_more_than_their_cells() {
+    let time = |text: &str, name: &str| {
+        let before = clock_gettime(ClockId::ThreadCPUTime);
+        assert!(!load(name, text).is_empty());
+        Duration::try_from(clock_gettime(ClockId::ThreadCPUTime) - before).unwrap()
+    };
+    let csv = |columns: usize, rows: usize| {
+        let header: Vec<_> = (0..columns).map(|column| format!(",v{column}")).collect();
+        let rows = (0..rows).map(|row| format!("h{row}{}\n", ",1".repeat(columns)));
+        format!("name{}\n{}", header.concat(), rows.collect::<String>())
+    };
+    let text = |pairs: usize, rows: usize| {
+        let pairs: Vec<_> = (0..pairs).map(|pair| format!(" v{pair}=1")).collect();
+        let rows = (0..rows).map(|row| format!("h{row}{}\n", pairs.concat()));
+        rows.collect::<String>()
+    };
+    let (wide, narrow) = (time(&csv(4000, 20), "a.csv"), time(&csv(20, 4000), "a.csv"));
+    assert!(
+        wide < narrow * 10,
+        "{wide:?}, and {narrow:?} in narrow rows"
+    );
+    let (wide, narrow) = (
+        time(&text(2000, 20), "a.ini"),
+        time(&text(20, 2000), "a.ini"),
+    );
+    assert!(
+        wide < narrow * 20,
+        "{wide:?}, and {narrow:?} on short lines"
+    );
 }
