@@ -25,6 +25,9 @@ const REASONS: [(&str, NotSpawned); 9] = [
     ("env", NotSpawned::NoEnv),
 ];
 
+/// Longest stderr that is tried.
+const MOST_INPUT: usize = 4096;
+
 /// Most bytes held back.
 const MOST_HELD: usize = 80;
 
@@ -95,6 +98,7 @@ fn stderr(bytes: &[u8], text: &[u8]) -> Vec<u8> {
             byte => input.push(*byte),
         }
     }
+    input.truncate(MOST_INPUT);
     input
 }
 

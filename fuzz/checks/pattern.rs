@@ -1,6 +1,7 @@
 //! Patterns: every way to expand one agrees, folding loses nothing, operators obey the laws of
 //! sets, and errors point into the text.
 
+use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use hoist::host::is_printable;
@@ -36,6 +37,7 @@ pub(crate) fn check(data: &[u8]) {
             Err(error) => check_error(&error, text),
             Ok(set) => {
                 check_expansion(&pattern, &set);
+                check_simple(text, &set);
                 check_folding(&set.names());
                 check_laws(text, &set);
             }
@@ -82,6 +84,63 @@ fn check_expansion(pattern: &Pattern, set: &LoginSet) {
         names.len() as u64
     );
     assert_eq!(set.names().len(), set.len());
+}
+
+/// A plain name with ranges stands for what the simplest reader makes of it.
+fn check_simple(text: &str, set: &LoginSet) {
+    let is_simple = |b: u8| b.is_ascii_alphanumeric() || b"-._[],/".contains(&b);
+    if !text.bytes().all(is_simple) {
+        return;
+    }
+    let mut names = vec![String::new()];
+    for part in text.split_inclusive(['[', ']']) {
+        match part.strip_suffix(']') {
+            Some(bracket) => {
+                let values: Vec<String> = bracket.split(',').flat_map(values).collect();
+                let with_each = |name: &String| {
+                    let all = values.iter().map(|value| format!("{name}{value}"));
+                    all.collect::<Vec<_>>()
+                };
+                names = names.iter().flat_map(with_each).collect();
+            }
+            // Outside brackets a comma is an operator.
+            None if part.contains(',') => return,
+            None => names
+                .iter_mut()
+                .for_each(|name| name.push_str(part.trim_end_matches('['))),
+        }
+    }
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    assert!(
+        set.iter().map(|(name, _)| name.as_str()).eq(&names),
+        "{names:?} is not {set:?}"
+    );
+}
+
+/// Returns the values of `7`, `08-11`, `1-9/2` or `a-f`, which is known to be right.
+fn values(item: &str) -> Vec<String> {
+    let (range, step) = item.split_once('/').unwrap_or((item, "1"));
+    let Some((first, last)) = range.split_once('-') else {
+        return vec![range.to_owned()];
+    };
+    let step = step.parse().unwrap_or(usize::MAX);
+    let (from, to) = match (first.parse::<u64>(), last.parse::<u64>()) {
+        (Ok(from), Ok(to)) => (from, to),
+        _ => {
+            let letters = first.bytes().next().zip(last.bytes().next());
+            let (from, to) = letters.expect("ends of a range");
+            let letters = (from..=to).step_by(step);
+            return letters
+                .map(|letter| char::from(letter).to_string())
+                .collect();
+        }
+    };
+    let width = first.len();
+    (from..=to)
+        .step_by(step)
+        .map(|n| format!("{n:0width$}"))
+        .collect()
 }
 
 fn check_folding(hosts: &HostSet) {
