@@ -1,7 +1,7 @@
 //! The text of one source and the way from an offset in it back to line and column.
 //!
-//! Lines end with LF, CRLF or a lone CR. Columns are counted in characters, from 1; a byte order
-//! mark is no part of the text.
+//! Lines end with LF, CRLF or a lone CR. Columns are counted in characters, from 1; byte order
+//! marks before it are no part of the text.
 
 use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub(super) struct Document {
     pub(super) name: Arc<str>,
     /// The file it came from, if it is one that can include others.
     pub(super) path: Option<PathBuf>,
-    /// Content without a byte order mark.
+    /// Content without byte order marks.
     bytes: Vec<u8>,
     /// Offsets at which lines start, once somebody asked for a place.
     starts: OnceCell<Vec<usize>>,
@@ -31,9 +31,13 @@ pub(super) struct Document {
 impl Document {
     /// Keeps `bytes`, whose name in errors is `name`.
     pub(super) fn new(name: Arc<str>, path: Option<PathBuf>, mut bytes: Vec<u8>) -> Self {
-        if bytes.starts_with(UTF8_MARK) {
-            bytes.drain(..UTF8_MARK.len());
-        }
+        // All of them: programs that copy a marked text may mark it again, and the csv crate takes
+        // one away of which the places would know nothing.
+        let marks = bytes
+            .chunks(UTF8_MARK.len())
+            .take_while(|chunk| *chunk == UTF8_MARK);
+        let length = marks.count() * UTF8_MARK.len();
+        bytes.drain(..length);
         Self {
             name,
             path,
@@ -152,8 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_text() {
-        assert_eq!(document("\u{feff}name").text().unwrap(), "name");
+    fn byte_order_marks_are_no_text() {
+        for marked in ["\u{feff}name", "\u{feff}\u{feff}name"] {
+            assert_eq!(document(marked).text().unwrap(), "name");
+        }
     }
 
     #[test]
