@@ -251,7 +251,11 @@ fn no_port(text: &str, expected: &str) -> Result<(), Flaw> {
 }
 
 fn named(error: NameError, expected: &'static str) -> Flaw {
-    Flaw::Name { error, expected }
+    Flaw::Name {
+        error,
+        expected,
+        offset: 0,
+    }
 }
 
 /// Group names pass the checks of host names, but an error must not call them so.

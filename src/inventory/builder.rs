@@ -109,10 +109,18 @@ impl Builder {
     /// Returns the groups named in `cell`, with blanks, `;` or `|` between.
     pub(super) fn groups_in(&mut self, cell: &str) -> Result<Vec<GroupId>, Flaw> {
         let is_between = |c: char| c.is_whitespace() || matches!(c, ';' | '|');
-        let names = cell.split(is_between).filter(|name| !name.is_empty());
-        let ids: IndexSet<_> = names
-            .map(|name| self.groups.define(name))
-            .collect::<Result<_, _>>()?;
+        let mut ids = IndexSet::new();
+        let mut rest = cell;
+        while let Some(start) = rest.find(|c| !is_between(c)) {
+            rest = &rest[start..];
+            let (name, after) = rest.split_at(rest.find(is_between).unwrap_or(rest.len()));
+            let id = self.groups.define(name).map_err(|flaw| {
+                let before = &cell[..cell.len() - rest.len()];
+                flaw.moved(before.chars().count())
+            });
+            ids.insert(id?);
+            rest = after;
+        }
         Ok(ids.into_iter().collect())
     }
 

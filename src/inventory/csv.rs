@@ -218,7 +218,14 @@ impl Table<'_> {
                 },
                 Some(Column::Nameless) | None => stray(cell, self.columns.len()),
             };
-            set.map_err(|flaw| self.at(start, index, count_blanks(cell), flaw))?;
+            set.map_err(|flaw| {
+                let skipped = match self.columns.get(index) {
+                    // Groups are found in the whole cell.
+                    Some(Column::Key(Key::Groups)) => 0,
+                    _ => count_blanks(cell),
+                };
+                self.at(start, index, skipped, flaw)
+            })?;
         }
         builder
             .add(host, &groups, self.line, Repeat::Counted)

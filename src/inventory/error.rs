@@ -91,6 +91,8 @@ pub enum Flaw {
         error: NameError,
         /// What belongs there.
         expected: &'static str,
+        /// Zero-based offset of the name in the value, in characters.
+        offset: usize,
     },
     /// A host entry or its ranges.
     #[error("{}; expected [user@]host[:port], ranges as in web[01-20]", .error.reason())]
@@ -187,6 +189,15 @@ impl Flaw {
                 expected,
                 offset: offset + characters,
             },
+            Self::Name {
+                error,
+                expected,
+                offset,
+            } => Self::Name {
+                error,
+                expected,
+                offset: offset + characters,
+            },
             Self::Entry { error, offset } => Self::Entry {
                 error,
                 offset: offset + characters,
@@ -198,11 +209,12 @@ impl Flaw {
     /// Zero-based offset of the offending character, in characters.
     pub(super) fn offset(&self) -> usize {
         match self {
-            Self::Unexpected { offset, .. } => *offset,
             Self::Name {
                 error: NameError::Character { column, .. },
+                offset,
                 ..
-            } => column - 1,
+            } => offset + column - 1,
+            Self::Unexpected { offset, .. } | Self::Name { offset, .. } => *offset,
             Self::Entry { error, offset } => offset + error.column().saturating_sub(1),
             _ => 0,
         }

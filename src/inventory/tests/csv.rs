@@ -128,7 +128,7 @@ fn errors_point_at_the_cell() {
     a.csv:2:3: host name `../x` holds `/` at character 3; expected a host name or an IP address
     a.csv:2:6: found `x` in a column without a header; expected at most the 3 columns of the header row, each with a name
     a.csv:2:11: found `x` in a column without a header; expected at most the 2 columns of the header row, each with a name
-    a.csv:2:7: group name `b/c` holds `/` at character 2; expected a group name such as web
+    a.csv:2:9: group name `b/c` holds `/` at character 2; expected a group name such as web
     a.csv:2:6: found host key `nonsense`; expected a key as in `ssh-ed25519 AAAA…`
     a.csv:2:6: found a `"` that is never closed; expected another `"`
     a.csv:3:6: found note `y` for host `web1`, which has `x` at a.csv:2; expected the same value or another name
@@ -163,6 +163,12 @@ fn rows_of_one_host_agree_or_are_refused() {
 fn places_in_cells_of_several_lines_are_found() {
     insta::assert_snapshot!(error("a.csv", "name,\" \na\"\"\u{7}\"\nweb1,\n"), @r"a.csv:2:4: found the character `\u{7}`; expected the name of a variable");
     insta::assert_snapshot!(error("a.csv", "name,user\nweb1,\" r\"\"o\n\"\n"), @r#"a.csv:2:9: user name `r"o\n` holds `"` at character 2; expected an account such as root"#);
+}
+
+#[test]
+fn a_bad_group_is_shown_where_it_stands_in_its_cell() {
+    insta::assert_snapshot!(error("a.csv", "name,groups\nweb1,\" p;\nr/o\"\n"), @"a.csv:3:2: group name `r/o` holds `/` at character 2; expected a group name such as web");
+    insta::assert_snapshot!(error("a", "web1 groups='p -q'"), @"a:1:16: group name `-q` starts with `-`; expected a group name such as web");
 }
 
 /// As many cells in few wide rows as in many narrow ones: what a cell costs must not grow with the
