@@ -3,8 +3,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help toolchain demo test packages check format lint docs deny lean bench
+.PHONY: help toolchain demo test packages check format lint docs deny lean bench fuzz
 
+# How long `make fuzz` runs each target.
+SECONDS_EACH ?= 300
 # The profile `make demo` builds: release, or dev for a quicker build.
 HOIST_PROFILE ?= release
 
@@ -40,6 +42,7 @@ check: format lint docs deny lean ## format, lints, documentation, licences and 
 
 format:
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 
 lint: toolchain
 	cargo clippy --locked --all-targets -- -D warnings
@@ -59,3 +62,6 @@ bench: toolchain ## measure hoist against its peers (BENCH=--quick: in two minut
 	cargo build --locked --release --manifest-path benches/fleet/Cargo.toml
 	benches/fleet/bench $(BENCH) --hoist "$$(.ci/target-dir)/release/hoist"
 	cargo bench --locked
+
+fuzz: toolchain ## look for inputs that break a promise; SECONDS_EACH=300 is how long for each target
+	fuzz/run $(SECONDS_EACH)

@@ -1,7 +1,7 @@
 //! CSV inventories: what is loaded is what stands in the cells, as another reader finds them, and
 //! is read again as it was written.
 
-use hoist::host::Host;
+use hoist::host::{Host, Port};
 use hoist::inventory::Inventory;
 
 use super::inventory::{attribute, attribute_named, check_variants, check_written, load};
@@ -65,9 +65,7 @@ fn has(inventory: &Inventory, host: &Host, column: &str, cell: &str) -> bool {
             })
         }
         _ => match attribute_named(column) {
-            Some("port") => {
-                value.is_empty() || host.port.map(|port| port.get()) == value.parse().ok()
-            }
+            Some("port") => value.is_empty() || host.port.map(Port::get) == value.parse().ok(),
             Some(known) => value.is_empty() || attribute(host, known).as_deref() == Some(value),
             None => host.variables.get(column) == Some(cell),
         },
@@ -90,7 +88,7 @@ enum State {
 /// Returns the cells of every line that is not empty (RFC 4180, any line ends).
 fn records(bytes: &[u8], delimiter: u8) -> Vec<Vec<String>> {
     let text = String::from_utf8_lossy(bytes);
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = text.trim_start_matches('\u{feff}');
     let (mut records, mut record, mut cell) = (Vec::new(), Vec::new(), String::new());
     let mut state = State::CellStart;
     let mut is_empty = true;

@@ -4,8 +4,7 @@
 //! Hosts and keys to ask for are taken from the file itself, and strangers are asked for besides.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +15,7 @@ use hoist::transport::ssh::known_hosts::{
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::sign::Signer;
+use tempfile::NamedTempFile;
 
 /// Most hosts and keys that are taken from one file.
 const MOST: usize = 8;
@@ -28,6 +28,7 @@ const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZG
 
 /// A line as the slow reader reads it.
 struct Line<'a> {
+    file: &'a Path,
     number: usize,
     marker: &'a [u8],
     names: &'a [u8],
@@ -39,29 +40,20 @@ pub(crate) fn check(data: &[u8]) {
     if let Some(blob) = public_key(data) {
         assert!(fingerprint(&blob).starts_with("SHA256:"));
     }
-    let path = path();
-    std::fs::write(path, data).expect("the file can be written");
-    let (index, warnings) = KnownHosts::load(std::slice::from_ref(path), &[]);
+    let file = NamedTempFile::new().expect("a temporary file");
+    std::fs::write(&file, data).expect("the file can be written");
+    let (index, warnings) = KnownHosts::load(&[file.path().to_owned()], &[]);
     assert!(warnings.len() <= 11);
     assert!(
         warnings
             .iter()
             .all(|warning| warning.chars().all(is_printable))
     );
-    let lines = lines(data);
+    let lines = lines(file.path(), data);
     for (host, port) in hosts(&lines) {
         check_host(&index, &lines, &host, port);
     }
-    check_append(&lines);
-}
-
-/// Returns the file of this process.
-fn path() -> &'static PathBuf {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let file = tempfile::NamedTempFile::new().expect("a temporary file");
-        file.into_temp_path().keep().expect("the file stays")
-    })
+    check_append(file.path(), &lines);
 }
 
 fn stranger() -> Vec<u8> {
@@ -69,14 +61,14 @@ fn stranger() -> Vec<u8> {
 }
 
 /// Reads the file as sshd(8) describes it, leaving malformed lines out.
-fn lines(data: &[u8]) -> Vec<Line<'_>> {
+fn lines<'a>(file: &'a Path, data: &'a [u8]) -> Vec<Line<'a>> {
     let numbered = data.split(|byte| *byte == b'\n').enumerate();
     numbered
-        .filter_map(|(index, line)| line_of(index + 1, line))
+        .filter_map(|(index, line)| line_of(file, index + 1, line))
         .collect()
 }
 
-fn line_of(number: usize, line: &[u8]) -> Option<Line<'_>> {
+fn line_of<'a>(file: &'a Path, number: usize, line: &'a [u8]) -> Option<Line<'a>> {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
     let mut fields = line.split(is_blank).filter(|field| !field.is_empty());
     let first = fields.next().filter(|field| !field.starts_with(b"#"))?;
@@ -94,6 +86,7 @@ fn line_of(number: usize, line: &[u8]) -> Option<Line<'_>> {
     let (kind, key) = (fields.next()?, fields.next()?);
     let blob = STANDARD.decode(key).ok()?;
     (is_known && is_readable && is_whole(kind, &blob)).then_some(Line {
+        file,
         number,
         marker,
         names,
@@ -129,9 +122,8 @@ fn is_whole(kind: &[u8], blob: &[u8]) -> bool {
     let is_named = *named == kind || *named == b"ssh-rsa" && kind.starts_with(b"rsa-sha2-");
     let count = match *named {
         b"ssh-ed25519" => 1,
-        b"ssh-rsa" => 2,
+        b"ecdsa-sha2-nistp256" | b"ecdsa-sha2-nistp384" | b"ecdsa-sha2-nistp521" | b"ssh-rsa" => 2,
         b"ssh-dss" => 4,
-        b"ecdsa-sha2-nistp256" | b"ecdsa-sha2-nistp384" | b"ecdsa-sha2-nistp521" => 2,
         _ => return is_named && blob.len() > named.len() + 4,
     };
     let is_full = parts.len() == count && parts.iter().all(|part| !part.is_empty());
@@ -198,7 +190,7 @@ fn check_host(index: &KnownHosts, lines: &[Line<'_>], host: &str, port: Port) {
 
 impl Line<'_> {
     fn place(&self) -> String {
-        format!("{}:{}", path().display(), self.number)
+        format!("{}:{}", self.file.display(), self.number)
     }
 
     fn is_about(&self, marker: &[u8], form: &str) -> bool {
@@ -286,15 +278,14 @@ fn verdict(lines: &[Line<'_>], forms: [&str; 2], blob: &[u8]) -> Verdict {
 }
 
 /// Whatever the file holds, a line that is added is a line of its own, and no other one changes.
-fn check_append(lines: &[Line<'_>]) {
-    let path = path();
+fn check_append(path: &Path, lines: &[Line<'_>]) {
     let before = std::fs::read(path).expect("the file can be read");
     let host = "appended.example.org";
     let form = host_form(host, Port::SSH);
     KnownHosts::append(path, &[(form.clone(), stranger())]).expect("it can be written");
     let after = std::fs::read(path).expect("the file can be read");
     assert!(after.starts_with(&before));
-    let (index, _) = KnownHosts::load(std::slice::from_ref(path), &[]);
+    let (index, _) = KnownHosts::load(&[path.to_owned()], &[]);
     let is_revoked = lines
         .iter()
         .any(|line| line.blob == stranger() && line.is_about(b"@revoked", &form));

@@ -125,16 +125,14 @@ fn values(item: &str) -> Vec<String> {
         return vec![range.to_owned()];
     };
     let step = step.parse().unwrap_or(usize::MAX);
-    let (from, to) = match (first.parse::<u64>(), last.parse::<u64>()) {
-        (Ok(from), Ok(to)) => (from, to),
-        _ => {
-            let letters = first.bytes().next().zip(last.bytes().next());
-            let (from, to) = letters.expect("ends of a range");
-            let letters = (from..=to).step_by(step);
-            return letters
-                .map(|letter| char::from(letter).to_string())
-                .collect();
-        }
+    let numbers = first.parse::<u64>().ok().zip(last.parse::<u64>().ok());
+    let Some((from, to)) = numbers else {
+        let letters = first.bytes().next().zip(last.bytes().next());
+        let (from, to) = letters.expect("ends of a range");
+        let letters = (from..=to).step_by(step);
+        return letters
+            .map(|letter| char::from(letter).to_string())
+            .collect();
     };
     let width = first.len();
     (from..=to)

@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 use hoist::host::is_printable;
 use hoist::quote::{
@@ -124,7 +125,7 @@ fn check_sent(argv: &[OsString]) {
     let request = match request(&exec, &Marker::random()) {
         Ok(request) => request,
         Err(QuoteError::EmptyDirectory) => {
-            return assert_eq!(exec.cwd.map(|cwd| cwd.into_os_string()), Some("".into()));
+            return assert_eq!(exec.cwd.map(PathBuf::into_os_string), Some("".into()));
         }
         Err(QuoteError::TooLong { length, limit }) => {
             assert_eq!(limit, MAX_COMMAND_LINE);
