@@ -51,7 +51,7 @@ class Bench:
         run = self.run(case, samples=kind == "memory")
         answers, job = self.answers(case, run), parts.JOBS[case.job]
         if answers < case.hosts and not job.flags:
-            show(f"  {answers} of {case.hosts} answered, status {run.status}: {run.said()[-600:]}")
+            show(f"  {answers} of {case.hosts} answered, status {run.status}: {run.said()}")
         if kind == "memory":
             return run.memory if answers == case.hosts else None
         first = run.first if job.word else None

@@ -79,7 +79,7 @@ class Run:
 
     def said(self):
         """Returns the end of what it said, for whoever has to find out what went wrong."""
-        return (self.stdout[-1500:].decode(errors="replace") + self.stderr[-1500:]).strip()
+        return (self.stdout[-300:].decode(errors="replace") + self.stderr[-1200:]).strip()
 
 
 @contextlib.contextmanager

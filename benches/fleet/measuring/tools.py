@@ -46,7 +46,7 @@ class Tool:
 
 def hoist(fleet, fan_out, words, program):
     login = ["--identity", fleet.key, "--known-hosts", fleet.known_hosts]
-    return [program, "run", "-q", "-i", fleet.folder / "fleet.csv", "-f", fan_out, "-o", "stream", *login, "--", *words]
+    return [program, "run", "-i", fleet.folder / "fleet.csv", "-f", fan_out, "-o", "stream", *login, "--", *words]
 
 
 def pssh(fleet, fan_out, words, program):
