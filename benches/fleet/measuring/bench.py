@@ -43,7 +43,9 @@ class Bench:
         for number in range(max((max(case.timed, case.memory) for case in cases), default=0)):
             for case in cases:
                 for kind, wanted in (("timed", case.timed), ("memory", case.memory)):
-                    if number < wanted and len(self.state.samples(case.key, kind)) <= number:
+                    taken = len(self.state.samples(case.key, kind))
+                    # No tool gets the chance to take too long twice.
+                    if taken <= number < wanted and not self.state.was_cut(case.key):
                         show(f"{part}: round {number + 1}: {case.key} {kind}")
                         self.state.add(case.key, kind, self.measure(case, kind))
 
@@ -54,8 +56,7 @@ class Bench:
             show(f"  {answers} of {case.hosts} answered, status {run.status}: {run.said()}")
         if kind == "memory":
             return run.memory if answers == case.hosts else None
-        first = run.first if job.word else None
-        return {"cpu": run.cpu, "wall": run.wall, "first": first, "answers": answers, "status": run.status}
+        return {"cpu": run.cpu, "wall": run.wall, "first": run.first, "answers": answers, "status": run.status, "is_cut": run.is_cut}
 
     def run(self, case, samples):
         tool = tools.SSH if case.tool == "ssh" else tools.TOOLS[case.tool]

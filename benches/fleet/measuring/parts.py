@@ -63,12 +63,12 @@ FLAT_FAN_OUTS = [32, 128, 512, 2000, 5000]
 IN_FLIGHT = [1, 100, 1000, 5000, 10000]
 
 
-def scale(names, rows=None):
+def scale(names, rows=None, memory=ROUNDS):
     """Every tool on 1 to 10,000 simulated hosts; `ssh` where there is but one."""
     for hosts, fan_out in rows or SCALE:
         for name in names + (["ssh"] if hosts == 1 else []):
             if hosts <= most_hosts(name):
-                yield Case("echo", name, hosts, fan_out, memory=ROUNDS)
+                yield Case("echo", name, hosts, fan_out, memory=memory)
 
 
 def best(names):
@@ -94,17 +94,18 @@ def real(names):
 
 
 def volume(names):
-    for name in ["ssh"] + [name for name in names if name in IN_PROCESS]:
+    """Much from one host, and from many. Who takes longer than `limit` is stopped."""
+    for name in ["ssh", *(name for name in names if name in ("hoist", "bssh"))]:
         yield Case("gigabyte", name, memory=ROUNDS)
     for name in names:
-        if name != "Ansible":  # It holds all in memory and prints it as JSON does.
-            yield Case("ten", name, 100, 32, memory=ROUNDS)
+        if name != "Ansible":  # It keeps all and prints it at the end.
+            yield Case("ten", name, 100, 32, memory=ROUNDS, limit=100)
 
 
 def trips(names):
     """One host over a way that takes 50 ms, and the same host near."""
     some = ["ssh"] + [name for name in names if name in IN_PROCESS]
-    return [Case(job, name) for name in some for job in ("echo", "far")]
+    return [Case(job, name, timed=7) for name in some for job in ("echo", "far")]
 
 
 def start(names):
@@ -129,7 +130,7 @@ PARTS = {
 
 
 def quick(names):
-    return {"start": start(names), "deadlines": deadlines(names), "scale": list(scale(names, QUICK_SCALE))}
+    return {"start": start(names), "deadlines": deadlines(names), "scale": list(scale(names, QUICK_SCALE, memory=1))}
 
 
 def chosen(part_names, names):

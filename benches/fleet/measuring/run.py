@@ -40,13 +40,17 @@ class Run:
             )
             if sampler:
                 sampler.start(process.pid)
-            with process.stdout as stdout:
-                self.is_cut = not self.read(stdout, self.started + limit)
-            if self.is_cut:
-                os.killpg(process.pid, signal.SIGKILL)
-            _, status, usage = os.wait4(process.pid, 0)
-            self.wall = time.monotonic() - self.started
-            self.memory = sampler.stop() if sampler else 0
+            self.is_cut = True
+            try:
+                with process.stdout as stdout:
+                    self.is_cut = not self.read(stdout, self.started + limit)
+            finally:
+                # Also when this program is ended meanwhile.
+                if self.is_cut:
+                    os.killpg(process.pid, signal.SIGKILL)
+                _, status, usage = os.wait4(process.pid, 0)
+                self.wall = time.monotonic() - self.started
+                self.memory = sampler.stop() if sampler else 0
             errors.seek(0)
             self.stderr = errors.read().decode(errors="replace")
         self.status = process.returncode = os.waitstatus_to_exitcode(status)

@@ -35,11 +35,19 @@ class State:
         new.write_text(json.dumps({"head": self.head, "cells": self.cells}, indent=1))
         os.replace(new, self.path)
 
+    def was_cut(self, key):
+        """Whether a run took too long and was ended."""
+        return any(sample["is_cut"] for sample in self.cells.get(key, {}).get("timed", []))
+
     def median(self, key, field):
         """Returns the median of a field over the timed runs, or None where there is none."""
         samples = [sample[field] for sample in self.cells.get(key, {}).get("timed", [])]
         samples = [sample for sample in samples if sample is not None]
         return statistics.median(samples) if samples else None
+
+    def least_wall(self, key):
+        """Returns the shortest wall time, which other work on the machine has disturbed least."""
+        return min((sample["wall"] for sample in self.cells.get(key, {}).get("timed", [])), default=None)
 
     def memory(self, key):
         """Returns the median of the peaks, or None where none was sampled or some host didn't answer."""

@@ -135,11 +135,11 @@ def start(state, names):
 
 
 def trips(state):
-    """The way's delay begins after TCP's own round trip, which is therefore added."""
+    """The way's delay begins after TCP's own round trip, which is therefore added. Shortest times."""
     rows = []
     for name in ["hoist", "ssh", *parts.IN_PROCESS[1:]]:
-        near = state.median(parts.Case("echo", name).key, "wall")
-        far = state.median(parts.Case("far", name).key, "wall")
+        near = state.least_wall(parts.Case("echo", name).key)
+        far = state.least_wall(parts.Case("far", name).key)
         found = None if near is None or far is None else (far - near) / 0.05 + 1
         rows.append([name, number(found, 1), number(times(near, 1000), 0), number(times(far, 1000), 0)])
     heads = ["tool", "round trips", "near ms", "50 ms away, ms"]
@@ -171,6 +171,9 @@ def volume(state, names):
         for name in names + ["ssh"]:
             key = parts.Case(job, name, hosts, fan_out).key
             cpu, wall = state.median(key, "cpu"), state.median(key, "wall")
+            if state.was_cut(key):
+                rows.append([name, "took too long", *[NONE] * 4])
+                continue
             row = [name, number(wall and size / wall, 0), number(times(cpu, 1000 / size), 2), ratio(cpu, base)]
             row += [number(times(state.memory(key), 1 / MIB), 1), number(state.median(key, "answers"), 0)]
             rows.append(row)
