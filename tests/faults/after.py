@@ -9,7 +9,7 @@ import os
 import re
 
 import asyncssh
-from asyncssh.constants import MSG_CHANNEL_DATA
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE
 from asyncssh.packet import String, UInt32
 
 from before import reset
@@ -71,6 +71,15 @@ async def for_ever():
     await asyncio.Event().wait()
 
 
+async def send_for_ever(conn, number, *fields):
+    """Sends a packet again and again, as fast as the client takes it."""
+    while True:
+        conn.send_packet(number, *fields)
+        await asyncio.sleep(0)
+        while conn._transport.get_write_buffer_size() > 1_000_000:
+            await asyncio.sleep(0.001)
+
+
 async def fin(process):
     """Closes this side of the connection, after all that was said."""
     connection(process)._transport.write_eof()
@@ -79,6 +88,23 @@ async def fin(process):
 
 def status(process, code):
     request(process, b"exit-status", UInt32(code))
+
+
+# In the key exchange.
+
+
+class WrongSignature(Server):
+    """Proves its host key with a signature of something else."""
+
+    def connection_made(self, conn):
+        super().connection_made(conn)
+        for pair in conn._server_host_keys.values():
+            if not hasattr(pair, "sign_rightly"):
+                pair.sign_rightly = pair.sign
+                pair.sign = lambda data, pair=pair: pair.sign_rightly(data + b"!")
+
+
+fault_without_commands(WrongSignature)
 
 
 # At login.
@@ -99,7 +125,36 @@ class LongBanner(Server):
         return True
 
 
+class NoMethods(Server):
+    def public_key_auth_supported(self):
+        return False
+
+
+class FinAtLogin(Server):
+    async def begin_auth(self, _username):
+        self.conn._transport.write_eof()
+        await for_ever()
+
+
+class DisconnectAtLogin(Server):
+    async def begin_auth(self, _username):
+        self.conn._send_disconnect(2, "\x1b[2Jnot you\nweb1: ok", "")
+        await for_ever()
+
+
+class OversizedBanner(Server):
+    """One packet that is larger than any may be."""
+
+    def begin_auth(self, _username):
+        self.conn.send_auth_banner("x" * 1_048_576)
+        return True
+
+
 fault_without_commands(AuthNeverAnswered, authorized_client_keys=None)
+fault_without_commands(NoMethods, authorized_client_keys=None)
+fault_without_commands(FinAtLogin)
+fault_without_commands(DisconnectAtLogin)
+fault_without_commands(OversizedBanner)
 
 
 @fault(LongBanner)
@@ -125,18 +180,48 @@ class ExecRefused(Server):
         return Session()
 
 
+class ChannelNeverOpened(Server):
+    async def session_requested(self):
+        await for_ever()
+
+
 class ExecNeverAnswered(Server):
+    """Does something else instead of an answer: nothing."""
+
     def session_requested(self):
         class Session(asyncssh.SSHServerSession):
             def connection_made(self, chan):
-                chan._process_exec_request = lambda packet: packet.get_string() and None
+                chan._process_exec_request = lambda packet: packet.get_string() and instead(chan)
 
+        instead = self.instead
         return Session()
+
+    def instead(self, channel):
+        return None
+
+
+class CloseForAnAnswer(ExecNeverAnswered):
+    def instead(self, channel):
+        channel.close()
+
+
+class FinForAnAnswer(ExecNeverAnswered):
+    def instead(self, channel):
+        self.conn._transport.write_eof()
+
+
+class DisconnectForAnAnswer(ExecNeverAnswered):
+    def instead(self, channel):
+        self.conn._send_disconnect(11, "\x1b[2Jnot today", "")
 
 
 fault_without_commands(ChannelRefused)
+fault_without_commands(ChannelNeverOpened)
 fault_without_commands(ExecRefused)
 fault_without_commands(ExecNeverAnswered)
+fault_without_commands(CloseForAnAnswer)
+fault_without_commands(FinForAnAnswer)
+fault_without_commands(DisconnectForAnAnswer)
 
 
 # To the command: how it ends.
@@ -204,6 +289,32 @@ async def disconnect_in_output(process):
 
 
 @fault()
+async def farewell_in_output(process):
+    """A DISCONNECT with nothing else before it."""
+    say(process)
+    connection(process)._send_disconnect(11, "\x1b[2Jgoing down\nweb1: ok", "")
+    await for_ever()
+
+
+@fault()
+async def noise_in_output(process):
+    say(process)
+    connection(process)._transport.write(bytes(range(255, -1, -1)) * 64)
+    await for_ever()
+
+
+@fault()
+async def forged_packet_in_output(process):
+    say(process)
+    conn = connection(process)
+    send = conn._send
+    # The last byte belongs to the MAC.
+    conn._send = lambda data: send(data[:-1] + bytes([data[-1] ^ 1]))
+    say(process, b"forged\n")
+    await for_ever()
+
+
+@fault()
 async def status_then_fin(process):
     say(process)
     status(process, 0)
@@ -265,6 +376,18 @@ async def floods(process):
     while True:
         say(process, b"flood\n" * 5000)
         await process.stdout.drain()
+
+
+@fault()
+async def floods_beyond_the_window(process):
+    conn, channel = connection(process), process.channel
+    await send_for_ever(conn, MSG_CHANNEL_DATA, UInt32(channel._send_chan), String(b"flood\n" * 5000))
+
+
+@fault()
+async def floods_with_ignore(process):
+    say(process)
+    await send_for_ever(connection(process), MSG_IGNORE, String(b"x" * 30000))
 
 
 # To the command: its bytes.
@@ -335,6 +458,21 @@ async def unreadable_status(process):
     say(process)
     request(process, b"exit-status", b"\x00")
     process.channel.close()
+
+
+@fault()
+async def status_before_output(process):
+    status(process, 0)
+    await asyncio.sleep(0.1)
+    say(process)
+    process.channel.write_eof()
+    process.channel.close()
+
+
+@fault(max_pktsize=1, window=1)
+async def takes_a_byte_at_a_time(process):
+    say(process, await process.stdin.read())
+    process.exit(0)
 
 
 @fault()

@@ -133,6 +133,20 @@ async def silent_after_version(reader, writer):
 
 
 @fault
+async def fin_after_version(reader, writer):
+    writer.write(VERSION)
+    writer.write_eof()
+    await until_gone(reader)
+
+
+@fault
+async def fin_after_kexinit(reader, writer):
+    writer.write(VERSION + kexinit())
+    writer.write_eof()
+    await until_gone(reader)
+
+
+@fault
 async def silent_after_kexinit(reader, writer):
     writer.write(VERSION + kexinit())
     await until_gone(reader)
@@ -159,6 +173,12 @@ async def no_common_cipher(reader, writer):
 @fault
 async def four_gibibyte_packet(reader, writer):
     writer.write(VERSION + b"\xff\xff\xff\xff\x04garbage")
+    await until_gone(reader)
+
+
+@fault
+async def empty_packet(reader, writer):
+    writer.write(VERSION + bytes(64))
     await until_gone(reader)
 
 

@@ -200,7 +200,11 @@ impl Login<'_> {
             self.user,
             error.plain()
         );
-        if self.tried.len() > 2 {
+        if !self.tried.is_empty() {
+            message.push_str("; refused: ");
+            message.push_str(&self.tried.join(", "));
+        }
+        if self.tried.len() > 2 || message.contains("Too many authentication failures") {
             message.push_str(
                 "; too many keys may have been offered: name the right one with --identity",
             );

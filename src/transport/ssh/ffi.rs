@@ -13,12 +13,13 @@ use std::ptr::{self, NonNull};
 
 use libssh2_sys as raw;
 
-use super::inbox;
+use super::{farewell, inbox};
 
 /// "Would block": wait for the socket and call again with the same arguments.
 pub(super) const EAGAIN: i32 = raw::LIBSSH2_ERROR_EAGAIN;
 
-/// `LIBSSH2_CALLBACK_RECV` (libssh2.h).
+/// `LIBSSH2_CALLBACK_DISCONNECT` and `LIBSSH2_CALLBACK_RECV` (libssh2.h).
+const CALLBACK_DISCONNECT: c_int = 2;
 const CALLBACK_RECV: c_int = 6;
 
 type SignCallback = extern "C" fn(
@@ -69,6 +70,57 @@ pub(super) fn read_through_inbox(session: &ssh2::Session) {
             >(receive)),
         );
     }
+}
+
+type DisconnectCallback = extern "C" fn(
+    *mut raw::LIBSSH2_SESSION,
+    c_int,
+    *const c_char,
+    c_int,
+    *const c_char,
+    c_int,
+    *mut *mut c_void,
+);
+
+/// Has the words kept with which the host ends the session ([`farewell`]).
+pub(super) fn keep_farewell(session: &ssh2::Session) {
+    let mut locked = session.raw();
+    // SAFETY: libssh2 stores the pointer and calls it with the signature that belongs to this
+    // callback's number (libssh2.h, LIBSSH2_DISCONNECT_FUNC); the function is static.
+    unsafe {
+        libssh2_session_callback_set2(
+            &raw mut *locked,
+            CALLBACK_DISCONNECT,
+            Some(std::mem::transmute::<
+                DisconnectCallback,
+                unsafe extern "C" fn(),
+            >(disconnected)),
+        );
+    }
+}
+
+/// Returns the address by which callbacks know a session.
+pub(super) fn address_of(session: &ssh2::Session) -> usize {
+    let mut locked = session.raw();
+    (&raw mut *locked).addr()
+}
+
+extern "C" fn disconnected(
+    session: *mut raw::LIBSSH2_SESSION,
+    _reason: c_int,
+    words: *const c_char,
+    length: c_int,
+    _language: *const c_char,
+    _language_length: c_int,
+    _state: *mut *mut c_void,
+) {
+    let length = usize::try_from(length).unwrap_or(0);
+    if words.is_null() || length == 0 {
+        return farewell::keep(session.addr(), b"");
+    }
+    // SAFETY: libssh2 passes `length` bytes of the packet, which lives during the call.
+    let words = unsafe { std::slice::from_raw_parts(words.cast::<u8>(), length) };
+    farewell::keep(session.addr(), words);
 }
 
 /// Reads a socket for libssh2: a count, or an error number below 0.

@@ -130,6 +130,11 @@ impl Inbox {
         })
     }
 
+    /// Whether libssh2 was told of the end: what fails from then on fails because of it.
+    pub(super) fn is_end_told(&self) -> bool {
+        self.is_end_told.get()
+    }
+
     /// Whether another call of libssh2 gets on without waiting for the socket. To be asked after
     /// both pipes were read: when nothing was given since it was last asked, everything is handed
     /// out, and libssh2 may know of the end.

@@ -15,6 +15,7 @@ use async_io::Async;
 use futures_lite::future::{self, FutureExt};
 use ssh2::BlockDirections;
 
+use super::farewell;
 use super::ffi::{self, EAGAIN};
 use super::inbox::{self, Inbox};
 use super::opening::Opening;
@@ -26,6 +27,8 @@ pub(super) struct LinkError {
     pub(super) code: i32,
     /// libssh2's words, and the server's where it sent some; not safe for a terminal.
     pub(super) message: String,
+    /// The connection is gone, rather than a request refused.
+    is_down: bool,
 }
 
 /// A session and its socket.
@@ -50,6 +53,7 @@ impl Link {
         // How often is decided by whoever calls `keep_alive`.
         session.set_keepalive(true, 1);
         ffi::read_through_inbox(&session);
+        ffi::keep_farewell(&session);
         Ok(Self {
             session,
             inbox: Inbox::open(socket.as_raw_fd()),
@@ -103,7 +107,16 @@ impl Link {
         self.inbox.forget_opening();
     }
 
-    /// Returns the error of the last call with libssh2's words for it.
+    /// Returns how the connection ended, if it did: with the host's own words, where it had some.
+    pub(super) fn end(&self) -> Option<String> {
+        match farewell::of(ffi::address_of(&self.session)) {
+            Some(words) if words.is_empty() => Some("the host ended the connection".to_owned()),
+            Some(words) => Some(format!("the host said `{words}`")),
+            None => self.inbox.end(),
+        }
+    }
+
+    /// Returns the error of the last call with the words that tell most.
     pub(super) fn error(&self, code: i32) -> LinkError {
         let mut error = match ssh2::Error::last_session_error(&self.session) {
             Some(error) if code_of(&error) == code => LinkError {
@@ -113,10 +126,16 @@ impl Link {
             _ => LinkError {
                 code,
                 message: format!("libssh2 error {code}"),
+                is_down: is_gone(code),
             },
         };
-        if let (true, Some(how)) = (error.is_link_down(), self.inbox.end()) {
-            error.message = how;
+        let has_farewell = farewell::of(ffi::address_of(&self.session)).is_some();
+        let is_unreadable = error.is_unreadable();
+        error.is_down |= is_unreadable || has_farewell || self.inbox.is_end_told();
+        if let (true, Some(end)) = (error.is_down, self.end()) {
+            error.message = end;
+        } else if is_unreadable {
+            error.message = format!("what the host sent can't be read (libssh2 error {code})");
         }
         error
     }
@@ -157,6 +176,7 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.shut();
         Inbox::close(self.socket.as_raw_fd());
+        farewell::forget(ffi::address_of(&self.session));
     }
 }
 
@@ -165,6 +185,7 @@ impl From<&ssh2::Error> for LinkError {
         Self {
             code: code_of(error),
             message: error.message().to_owned(),
+            is_down: is_gone(code_of(error)),
         }
     }
 }
@@ -174,6 +195,20 @@ pub(super) fn code_of(error: &ssh2::Error) -> i32 {
     match error.code() {
         ssh2::ErrorCode::Session(code) | ssh2::ErrorCode::SFTP(code) => code,
     }
+}
+
+/// Whether a code tells that the connection is gone.
+fn is_gone(code: i32) -> bool {
+    matches!(
+        code,
+        libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND
+            | libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
+            | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV
+            | libssh2_sys::LIBSSH2_ERROR_BANNER_RECV
+            | libssh2_sys::LIBSSH2_ERROR_BAD_SOCKET
+            | libssh2_sys::LIBSSH2_ERROR_TIMEOUT
+            | libssh2_sys::LIBSSH2_ERROR_SOCKET_TIMEOUT
+    )
 }
 
 impl LinkError {
@@ -187,19 +222,20 @@ impl LinkError {
         words
     }
 
-    /// Whether the connection is gone, rather than a request refused.
-    pub(super) fn is_link_down(&self) -> bool {
-        // Where it waits for the answer to a login, libssh2 hides why there is none.
+    /// Whether a packet was damaged, forged, or none at all. Where it waits for the answer to a
+    /// login, libssh2 hides why there is none.
+    fn is_unreadable(&self) -> bool {
         self.message.starts_with("Waiting for ")
             || matches!(
                 self.code,
-                libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND
-                    | libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
-                    | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV
-                    | libssh2_sys::LIBSSH2_ERROR_BANNER_RECV
-                    | libssh2_sys::LIBSSH2_ERROR_BAD_SOCKET
-                    | libssh2_sys::LIBSSH2_ERROR_TIMEOUT
-                    | libssh2_sys::LIBSSH2_ERROR_SOCKET_TIMEOUT
+                libssh2_sys::LIBSSH2_ERROR_DECRYPT
+                    | libssh2_sys::LIBSSH2_ERROR_INVALID_MAC
+                    | libssh2_sys::LIBSSH2_ERROR_OUT_OF_BOUNDARY
             )
+    }
+
+    /// Whether the connection is gone, rather than a request refused.
+    pub(super) fn is_link_down(&self) -> bool {
+        self.is_down
     }
 }

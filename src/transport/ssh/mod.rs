@@ -23,6 +23,7 @@ use crate::transport::{ConnectError, Phase, Session, Transport, UnknownKey, Work
 pub mod agent;
 mod auth;
 mod dial;
+mod farewell;
 mod feed;
 mod ffi;
 pub mod identity;
@@ -237,7 +238,8 @@ impl Ssh {
             names.into_iter().map(str::to_owned).collect()
         };
         let explained = shaken.map_err(|error| {
-            link.with_opening(|opening| handshake_failed(&error, opening, offered))
+            let end = link.end();
+            link.with_opening(|opening| handshake_failed(&error, opening, end, offered))
         });
         link.forget_opening();
         explained
@@ -459,6 +461,7 @@ fn described(blob: &[u8]) -> String {
 fn handshake_failed(
     error: &link::LinkError,
     opening: Opening<'_>,
+    end: Option<String>,
     offered: impl Fn(MethodType) -> Vec<String>,
 ) -> ConnectError {
     if let Some(flaw) = opening.flaw() {
@@ -471,7 +474,7 @@ fn handshake_failed(
         | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV
         | libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND => opening.hung_up(&words),
         libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE
-        | libssh2_sys::LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE => opening.no_keys(&words, offered),
+        | libssh2_sys::LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE => opening.no_keys(&words, end, offered),
         _ => ConnectError::permanent(Kind::Handshake, format!("SSH handshake failed: {words}")),
     }
 }

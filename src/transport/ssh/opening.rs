@@ -105,18 +105,27 @@ impl<'a> Opening<'a> {
         ConnectError::permanent(Kind::Handshake, message)
     }
 
-    /// Returns why no keys were exchanged. `offered` tells what hoist offers in each list.
+    /// Returns why no keys were exchanged. `end` tells how the connection ended, if it did, and
+    /// `offered` what hoist offers in each list.
     pub(super) fn no_keys(
         self,
         words: &str,
+        end: Option<String>,
         offered: impl Fn(MethodType) -> Vec<String>,
     ) -> ConnectError {
         if let Some(farewell) = self.farewell() {
             return farewell;
         }
-        let message = match self.packet() {
-            Some([MSG_KEXINIT, rest @ ..]) => nothing_in_common(rest, offered)
-                .unwrap_or_else(|| format!("no SSH key exchange with the host: {words}")),
+        let is_nothing = self.packets.is_empty();
+        let message = match (self.packet(), end) {
+            (Some([MSG_KEXINIT, rest @ ..]), end) => {
+                match (nothing_in_common(rest, offered), end) {
+                    (Some(reason), _) => reason,
+                    (None, Some(end)) => return self.hung_up(&end),
+                    (None, None) => format!("no SSH key exchange with the host: {words}"),
+                }
+            }
+            (None, Some(end)) if is_nothing => return self.hung_up(&end),
             _ => "what the host sent is no SSH handshake".to_owned(),
         };
         ConnectError::permanent(Kind::Handshake, message)
@@ -199,7 +208,7 @@ fn hint(method: MethodType, theirs: &str) -> &'static str {
 }
 
 /// Makes a host's text fit to be shown: its first line, cut and escaped.
-fn shown(bytes: &[u8]) -> String {
+pub(super) fn shown(bytes: &[u8]) -> String {
     let line = bytes
         .split(|byte| *byte == b'\n')
         .next()
@@ -250,7 +259,7 @@ mod tests {
     }
 
     fn reason(bytes: &[u8]) -> String {
-        Opening::of(bytes).no_keys("words", offered).message
+        Opening::of(bytes).no_keys("words", None, offered).message
     }
 
     #[test]
@@ -314,10 +323,23 @@ mod tests {
     }
 
     #[test]
+    fn who_hangs_up_before_the_keys_may_be_busy() {
+        let end = || Some("the host closed the connection".to_owned());
+        let cut = Opening::of(b"SSH-2.0-x\r\n").no_keys("words", end(), offered);
+        assert!(cut.is_busy);
+        assert!(cut.message.ends_with("the host closed the connection"));
+        let sha_1 = kexinit(["curve25519-sha256", "ssh-rsa", "", "", "", ""]);
+        let reason = Opening::of(&sha_1).no_keys("words", end(), offered);
+        assert!(reason.message.starts_with("no host key in common"));
+        let noise = Opening::of(b"SSH-2.0-x\r\n\xff\xff\xff\xff").no_keys("words", end(), offered);
+        assert_eq!(noise.message, "what the host sent is no SSH handshake");
+    }
+
+    #[test]
     fn a_disconnect_is_quoted() {
         let mut payload = vec![MSG_DISCONNECT, 0, 0, 0, 12];
         put_string(&mut payload, b"too\x07 many\nof you");
-        let error = Opening::of(&packet(&payload)).no_keys("words", offered);
+        let error = Opening::of(&packet(&payload)).no_keys("words", None, offered);
         assert_eq!(
             error.message,
             "the host ended the SSH handshake: `too\\u{7} many`"
@@ -332,7 +354,7 @@ mod tests {
             bytes.extend(noise);
             let opening = Opening::of(&bytes);
             let _ = opening.flaw();
-            for error in [opening.hung_up("words"), opening.no_keys("words", offered)] {
+            for error in [opening.hung_up("words"), opening.no_keys("words", None, offered)] {
                 prop_assert!(error.message.chars().all(crate::host::is_printable));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::ffi::RawChannel;
+use super::ffi::{EAGAIN, RawChannel};
 use super::link::{Link, LinkError};
 use super::process::{ChannelOptions, SshProcess};
 use crate::outcome::Kind;
@@ -36,8 +36,13 @@ impl SshSession {
             .drive(open)
             .await
             .map_err(|error| refused("a channel", &error))?;
-        let exec_request = self.link.drive(|_| channel.exec(&request.line)).await;
-        exec_request.map_err(|error| refused("to run the command", &error))?;
+        let ask = |_: &_| match channel.exec(&request.line) {
+            // Nothing can follow the end but the end: there will be no answer.
+            Err(EAGAIN) if channel.is_eof() => Err(libssh2_sys::LIBSSH2_ERROR_CHANNEL_CLOSED),
+            result => result,
+        };
+        let asked = self.link.drive(ask).await;
+        asked.map_err(|error| refused("to run the command", &error))?;
         let link = Rc::clone(&self.link);
         let process = SshProcess::new(link, channel, self.options, &marker, exec);
         Ok(process.with_preamble(request.preamble))
@@ -55,6 +60,8 @@ fn refused(what: &str, error: &LinkError) -> SpawnError {
             "the connection broke before the command ran: {}",
             error.plain()
         )
+    } else if error.code == libssh2_sys::LIBSSH2_ERROR_CHANNEL_CLOSED {
+        format!("the host refused {what}: it closed the channel")
     } else {
         format!("the host refused {what}: {}", error.plain())
     };

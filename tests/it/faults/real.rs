@@ -12,7 +12,7 @@ use hoist::remote::{Command, Exec};
 use hoist::transport::ssh::identity::{Identity, Loaded};
 use hoist::transport::ssh::{HostKeyPolicy, Ssh, SshOptions};
 
-use super::{COMMAND, CONNECT, SLACK};
+use super::{COMMAND, CONNECT, PLENTY, SLACK};
 use crate::support::ended::Ended;
 use crate::support::fleet::Fleet;
 use crate::support::keys::KeyPair;
@@ -31,14 +31,18 @@ fn good(sshd: &Sshd) -> Fleet {
 }
 
 fn work(fleet: &Fleet, more: &str) -> Ended {
+    work_within(COMMAND, fleet, more)
+}
+
+fn work_within(timeout: Duration, fleet: &Fleet, more: &str) -> Ended {
     let line = format!(
         "run -o jsonl --connect-timeout {} --timeout {} {more} -- {}",
         CONNECT.as_secs(),
-        COMMAND.as_secs(),
+        timeout.as_secs(),
         fleet.act()
     );
     let ended = fleet.hoist(&line);
-    ended.within(CONNECT + COMMAND + SLACK);
+    ended.within(CONNECT + timeout + SLACK);
     for name in names("good[01-20]") {
         ended.became(&name, "ok", "");
         assert_eq!(ended.record(&name).text("stdout"), "fine\n", "{ended}");
@@ -119,7 +123,7 @@ fn servers_that_run_something_else_or_nothing() {
     fleet.tree().write("lines", &lines);
     let path = fleet.tree().join("lines");
     let fleet = fleet.acts("rekeying", &format!("cat {}", path.display()));
-    let ended = work(&fleet, "");
+    let ended = work_within(PLENTY, &fleet, "");
     ended
         .became("closed", "failed", "channel")
         .became("forced", "failed", "exit")
@@ -138,7 +142,7 @@ fn a_million_lines_a_second() {
     let fleet = good(&sshd)
         .served("fast", &sshd)
         .acts("fast", "exec seq 1000000");
-    let ended = work(&fleet, "");
+    let ended = work_within(PLENTY, &fleet, "");
     let mut wanted = String::new();
     for number in 1..=1_000_000 {
         writeln!(wanted, "{number}").unwrap();
