@@ -9,7 +9,7 @@ import os
 import re
 
 import asyncssh
-from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE, MSG_USERAUTH_BANNER
 from asyncssh.packet import String, UInt32
 
 from before import reset
@@ -150,11 +150,17 @@ class OversizedBanner(Server):
         return True
 
 
+class EndlessBanners(Server):
+    async def begin_auth(self, _username):
+        await send_for_ever(self.conn, MSG_USERAUTH_BANNER, String(b"x" * 30000), String(b""))
+
+
 fault_without_commands(AuthNeverAnswered, authorized_client_keys=None)
 fault_without_commands(NoMethods, authorized_client_keys=None)
 fault_without_commands(FinAtLogin)
 fault_without_commands(DisconnectAtLogin)
 fault_without_commands(OversizedBanner)
+fault_without_commands(EndlessBanners)
 
 
 @fault(LongBanner)
@@ -388,6 +394,12 @@ async def floods_beyond_the_window(process):
 async def floods_with_ignore(process):
     say(process)
     await send_for_ever(connection(process), MSG_IGNORE, String(b"x" * 30000))
+
+
+@fault()
+async def floods_with_what_nobody_asked_for(process):
+    say(process)
+    await send_for_ever(connection(process), MSG_USERAUTH_BANNER, String(b"x" * 30000), String(b""))
 
 
 # To the command: its bytes.

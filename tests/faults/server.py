@@ -43,8 +43,8 @@ def begin(name, serving):
     """Serves from a process of its own; the pipe that is returned tells on which port."""
     pipe, port = os.pipe()
     if os.fork() == 0:
-        # The clients come first; who floods would take all of a machine that has others to serve.
-        os.nice(19 if name.startswith(("endless", "floods")) else 5)
+        # The clients come first, and who floods to the end comes last.
+        os.nice(19 if name in ("floods", "floods-beyond-the-window") else 5)
         asyncio.run(until_stdin_ends(serving, port))
         os._exit(0)
     serving.close()

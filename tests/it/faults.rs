@@ -179,8 +179,8 @@ const HANDSHAKES: [Case; 23] = [
     ),
     unreached(
         "ignore-flood",
-        "connect-timeout",
-        "waiting for the SSH handshake",
+        "handshake",
+        "floods the connection with what nobody asked for",
     ),
     unreached(
         "disconnect-with-escapes",
@@ -209,7 +209,7 @@ const HANDSHAKES: [Case; 23] = [
     ),
 ];
 
-const LOGINS: [Case; 6] = [
+const LOGINS: [Case; 7] = [
     unreached("auth-never-answered", "connect-timeout", "while logging in"),
     unreached("no-methods", "auth", "refused: key "),
     unreached("fin-at-login", "auth", "the host closed the connection"),
@@ -219,10 +219,15 @@ const LOGINS: [Case; 6] = [
         "auth",
         "what the host sent can't be read",
     ),
+    unreached(
+        "endless-banners",
+        "auth",
+        "floods the connection with what nobody asked for",
+    ),
     ok("megabyte-of-banner", Out::Text("begun\n")),
 ];
 
-const ENDINGS: [Case; 31] = [
+const ENDINGS: [Case; 32] = [
     unreached("channel-refused", "channel", "the host refused a channel"),
     unreached(
         "exec-refused",
@@ -301,7 +306,16 @@ const ENDINGS: [Case; 31] = [
     timeout("drips", Out::Any),
     timeout("floods", Out::Bytes(1 << 20)),
     timeout("floods-beyond-the-window", Out::Any),
-    timeout("floods-with-ignore", Out::Text("begun\n")),
+    lost(
+        "floods-with-ignore",
+        "floods the connection with what nobody asked for",
+        Out::Text("begun\n"),
+    ),
+    lost(
+        "floods-with-what-nobody-asked-for",
+        "floods the connection with what nobody asked for",
+        Out::Text("begun\n"),
+    ),
     ok("eof-and-status-but-no-close", Out::Text("begun\n")),
     ok("status-but-no-eof", Out::Text("begun\n")),
 ];

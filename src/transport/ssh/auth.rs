@@ -134,7 +134,7 @@ impl Login<'_> {
             match ffi::userauth_publickey(&self.link.session, &user, public, signer) {
                 Ok(()) => return Ok(true),
                 Err(EAGAIN) if signer.is_waiting() => signer.fetch().await,
-                Err(EAGAIN) => self.link.ready().await,
+                Err(EAGAIN) => self.link.ready().await?,
                 Err(code) => {
                     let error = self.link.error(code);
                     return if error.is_link_down() {

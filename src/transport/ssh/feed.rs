@@ -12,8 +12,8 @@ const CHUNK_BYTES: usize = 32 * 1024;
 /// What became of an attempt to feed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fed {
-    /// Something was sent: there may be room for more.
-    Some,
+    /// So many bytes were sent: there may be room for more.
+    Some(usize),
     /// Nothing can be sent now, or ever again.
     Nothing,
 }
@@ -67,11 +67,12 @@ impl Feed {
             State::Sending => self.send(channel),
             State::Ending => channel.send_eof().map(|()| {
                 self.state = State::Done;
+                0
             }),
             State::Done => return Fed::Nothing,
         };
         match result {
-            Ok(()) => Fed::Some,
+            Ok(count) => Fed::Some(count),
             Err(EAGAIN) => Fed::Nothing,
             Err(_) => {
                 // The command doesn't read any more. That is its business, not a failure.
@@ -81,11 +82,11 @@ impl Feed {
         }
     }
 
-    fn send(&mut self, channel: &RawChannel) -> Result<(), i32> {
+    fn send(&mut self, channel: &RawChannel) -> Result<usize, i32> {
         if self.preamble_sent < self.preamble.len() {
             let count = channel.write(&self.preamble[self.preamble_sent..])?;
             self.preamble_sent += count;
-            return if count == 0 { Err(EAGAIN) } else { Ok(()) };
+            return if count == 0 { Err(EAGAIN) } else { Ok(count) };
         }
         self.preamble = Vec::new();
         self.preamble_sent = 0;
@@ -100,7 +101,7 @@ impl Feed {
         if rest.is_empty() {
             self.state = State::Ending;
             self.chunk = Vec::new();
-            return Ok(());
+            return Ok(0);
         }
         let count = channel.write(rest)?;
         if count == 0 {
@@ -108,7 +109,7 @@ impl Feed {
         }
         self.offset += count as u64;
         self.sent += count;
-        Ok(())
+        Ok(count)
     }
 
     /// Returns why the source could not be read to its end, if it could not.

@@ -20,6 +20,11 @@ use super::ffi::{self, EAGAIN};
 use super::inbox::{self, Inbox};
 use super::opening::Opening;
 
+/// Bytes that a host may send beyond what it was asked for: banners, chaff, new keys, signs of life.
+const UNASKED_BYTES: u64 = 8 * 1024 * 1024;
+/// Most bytes on the way for each of output or input: when each has a packet of its own.
+const MOST_OVERHEAD: u64 = 128;
+
 /// A libssh2 call that failed for good.
 #[derive(Debug, Clone)]
 pub(super) struct LinkError {
@@ -41,6 +46,8 @@ pub(super) struct Link {
     heard: Cell<u64>,
     /// When the host last sent something.
     heard_at: Cell<Instant>,
+    /// How many bytes the host may send by now.
+    allowed: Cell<u64>,
 }
 
 impl Link {
@@ -61,6 +68,7 @@ impl Link {
             is_shut: Cell::new(false),
             heard: Cell::new(0),
             heard_at: Cell::new(Instant::now()),
+            allowed: Cell::new(UNASKED_BYTES),
         })
     }
 
@@ -73,21 +81,44 @@ impl Link {
             inbox::begin_turn();
             match call(&self.session) {
                 Ok(value) => return Ok(value),
-                Err(EAGAIN) => self.ready().await,
+                Err(EAGAIN) => self.ready().await?,
                 Err(code) => return Err(self.error(code)),
             }
         }
     }
 
+    /// Notes that a channel with a receive window of so many bytes is opened.
+    pub(super) fn allow_window(&self, bytes: u32) {
+        self.allowed.set(self.allowed.get() + u64::from(bytes));
+    }
+
+    /// Notes that so many bytes of output came out of the session, or of input went in.
+    pub(super) fn count(&self, bytes: usize) {
+        let overhead = MOST_OVERHEAD.saturating_mul(bytes as u64);
+        self.allowed
+            .set(self.allowed.get().saturating_add(overhead));
+    }
+
     /// Waits until the socket is ready for what libssh2 waited for last, or the worker's other
     /// hosts have had their turn.
-    pub(super) async fn ready(&self) {
+    ///
+    /// Fails for a host that sends far more than it has a reason to: libssh2 keeps messages that
+    /// nobody asks for until the session ends.
+    pub(super) async fn ready(&self) -> Result<(), LinkError> {
         let received = self.inbox.received();
         if self.heard.replace(received) < received {
             self.heard_at.set(Instant::now());
         }
+        if received > self.allowed.get() {
+            return Err(LinkError {
+                code: libssh2_sys::LIBSSH2_ERROR_PROTO,
+                message: "the host floods the connection with what nobody asked for".to_owned(),
+                is_down: true,
+            });
+        }
         if self.inbox.is_ready() {
-            return future::yield_now().await;
+            future::yield_now().await;
+            return Ok(());
         }
         // A reactor that can't watch the socket shows in the next call on the session.
         let _ = match self.session.block_directions() {
@@ -95,6 +126,7 @@ impl Link {
             BlockDirections::Both => self.socket.readable().or(self.socket.writable()).await,
             BlockDirections::Inbound | BlockDirections::None => self.socket.readable().await,
         };
+        Ok(())
     }
 
     /// Looks at the first bytes that came from the host.

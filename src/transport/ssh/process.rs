@@ -17,7 +17,7 @@ use futures_lite::future::{self, FutureExt};
 use super::feed::{Fed, Feed};
 use super::ffi::{EAGAIN, RawChannel};
 use super::inbox;
-use super::link::Link;
+use super::link::{Link, LinkError};
 use crate::quote::{self, Marker, MarkerFilter};
 use crate::remote::{Command, Exec, ExitStatus, Pipe, Signal};
 use crate::transport::{End, Process, Progress, READ_BYTES, Work};
@@ -113,13 +113,21 @@ impl SshProcess {
                 Ok(None) => {}
                 Err(code) => return Some(self.broken(code, buffer)),
             }
-            let is_stalled =
-                (0..PIECES_PER_TURN).any(|_| self.feed.step(&self.channel) == Fed::Nothing);
+            let is_stalled = (0..PIECES_PER_TURN).any(|_| self.feed() == Fed::Nothing);
             if is_stalled {
                 break;
             }
         }
         self.ending(buffer)
+    }
+
+    /// Feeds one piece of stdin.
+    fn feed(&mut self) -> Fed {
+        let fed = self.feed.step(&self.channel);
+        if let Fed::Some(count) = fed {
+            self.link.count(count);
+        }
+        fed
     }
 
     /// Reads whichever pipe has something.
@@ -149,6 +157,7 @@ impl SshProcess {
                 Ok(count) => count,
                 Err(code) => return Err(code),
             };
+            self.link.count(count);
             match pipe {
                 Pipe::Stdout => buffer.extend_from_slice(&scratch[..count]),
                 Pipe::Stderr => self.filter.push(&scratch[..count], buffer),
@@ -192,7 +201,12 @@ impl SshProcess {
     /// Ends with the connection. A status alone doesn't make a result: sshd sends it before the
     /// last of the output.
     fn broken(&mut self, code: i32, buffer: &mut Vec<u8>) -> Progress {
-        let error = self.link.error(code).plain();
+        let error = self.link.error(code);
+        self.lost(&error, buffer)
+    }
+
+    fn lost(&mut self, error: &LinkError, buffer: &mut Vec<u8>) -> Progress {
+        let error = error.plain();
         let end = match self.status() {
             Some(status) if self.channel.is_eof() => End::Exited {
                 status,
@@ -247,30 +261,31 @@ impl SshProcess {
     }
 
     /// Waits for the host to send something, for the end of the linger, or for the heartbeat;
-    /// whether it was that.
-    async fn wait(&mut self) -> bool {
+    /// whether it was that. Fails when there is no use in waiting.
+    async fn wait(&mut self) -> Result<bool, LinkError> {
         let ready = async {
-            self.link.ready().await;
-            false
+            self.link.ready().await?;
+            Ok(false)
         };
         let heartbeat = async {
             (&mut self.heartbeat).await;
             self.link.keep_alive();
-            true
+            Ok(true)
         };
         let linger = async {
             match self.linger_until {
                 Some(until) => Timer::at(until).await,
                 None => future::pending().await,
             };
-            false
+            Ok(false)
         };
         ready.or(heartbeat).or(linger).await
     }
 
     /// Runs a line on a channel of its own and waits for its end.
     async fn run_aside(&self, line: &[u8]) -> io::Result<()> {
-        let failed = |error: super::link::LinkError| io::Error::other(error.plain());
+        let failed = |error: LinkError| io::Error::other(error.plain());
+        self.link.allow_window(self.window);
         let open = |session: &_| RawChannel::open(session, self.window);
         let channel = self.link.drive(open).await.map_err(failed)?;
         self.link
@@ -306,7 +321,10 @@ impl Process for SshProcess {
                 if let Some(progress) = self.step(buffer) {
                     return progress;
                 }
-                let is_heartbeat = self.wait().await;
+                let is_heartbeat = match self.wait().await {
+                    Ok(is_heartbeat) => is_heartbeat,
+                    Err(error) => return self.lost(&error, buffer),
+                };
                 if is_heartbeat && self.link.is_silent_for(self.interval * MISSED_HEARTBEATS) {
                     let silence = self.interval * MISSED_HEARTBEATS;
                     let message = format!("no sign of life from the host for {silence:?}");

@@ -30,6 +30,7 @@ impl SshSession {
             kind: Kind::Spawn,
             message: error.to_string(),
         })?;
+        self.link.allow_window(self.options.window);
         let open = |session: &_| RawChannel::open(session, self.options.window);
         let channel = self
             .link
