@@ -385,6 +385,21 @@ async def floods(process):
 
 
 @fault()
+async def new_keys_with_half_a_packet(process):
+    """Begins a key exchange, with the next packet in two pieces, and never ends it."""
+    say(process)
+    conn, sent = connection(process), []
+    conn._send = sent.append
+    conn._send_kexinit()
+    conn.send_packet(MSG_IGNORE, String(bytes(200)))
+    data = b"".join(sent)
+    conn._transport.write(data[:-100])
+    await asyncio.sleep(0.3)
+    conn._transport.write(data[-100:])
+    await for_ever()
+
+
+@fault()
 async def floods_beyond_the_window(process):
     conn, channel = connection(process), process.channel
     await send_for_ever(conn, MSG_CHANNEL_DATA, UInt32(channel._send_chan), String(b"flood\n" * 5000))

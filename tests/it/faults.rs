@@ -227,7 +227,7 @@ const LOGINS: [Case; 7] = [
     ok("megabyte-of-banner", Out::Text("begun\n")),
 ];
 
-const ENDINGS: [Case; 32] = [
+const ENDINGS: [Case; 33] = [
     unreached("channel-refused", "channel", "the host refused a channel"),
     unreached(
         "exec-refused",
@@ -305,6 +305,7 @@ const ENDINGS: [Case; 32] = [
     timeout("never-ends", Out::Text("begun\n")),
     timeout("drips", Out::Any),
     timeout("floods", Out::Bytes(1 << 20)),
+    timeout("new-keys-with-half-a-packet", Out::Text("begun\n")),
     timeout("floods-beyond-the-window", Out::Any),
     lost(
         "floods-with-ignore",

@@ -13,13 +13,14 @@ use std::ptr::{self, NonNull};
 
 use libssh2_sys as raw;
 
-use super::{farewell, inbox};
+use super::{farewell, inbox, outbox};
 
 /// "Would block": wait for the socket and call again with the same arguments.
 pub(super) const EAGAIN: i32 = raw::LIBSSH2_ERROR_EAGAIN;
 
-/// `LIBSSH2_CALLBACK_DISCONNECT` and `LIBSSH2_CALLBACK_RECV` (libssh2.h).
+/// `LIBSSH2_CALLBACK_DISCONNECT`, `LIBSSH2_CALLBACK_SEND` and `LIBSSH2_CALLBACK_RECV` (libssh2.h).
 const CALLBACK_DISCONNECT: c_int = 2;
+const CALLBACK_SEND: c_int = 5;
 const CALLBACK_RECV: c_int = 6;
 
 type SignCallback = extern "C" fn(
@@ -69,6 +70,45 @@ pub(super) fn read_through_inbox(session: &ssh2::Session) {
                 unsafe extern "C" fn(),
             >(receive)),
         );
+    }
+}
+
+/// Makes a session write to its socket through its [`outbox`].
+pub(super) fn write_through_outbox(session: &ssh2::Session) {
+    let mut locked = session.raw();
+    // SAFETY: libssh2 stores the pointer and calls it with the signature that belongs to this
+    // callback's number (libssh2.h, LIBSSH2_SEND_FUNC); the function is static.
+    unsafe {
+        libssh2_session_callback_set2(
+            &raw mut *locked,
+            CALLBACK_SEND,
+            Some(std::mem::transmute::<
+                extern "C" fn(c_int, *const c_void, usize, c_int, *mut *mut c_void) -> isize,
+                unsafe extern "C" fn(),
+            >(send)),
+        );
+    }
+}
+
+/// Writes to a socket for libssh2: a count, or an error number below 0.
+extern "C" fn send(
+    socket: c_int,
+    buffer: *const c_void,
+    length: usize,
+    _flags: c_int,
+    _state: *mut *mut c_void,
+) -> isize {
+    // SAFETY: libssh2 passes `length` initialised bytes that live during the call, and the socket
+    // it was given, which is open as long as the session is.
+    let (socket, buffer) = unsafe {
+        (
+            BorrowedFd::borrow_raw(socket),
+            std::slice::from_raw_parts(buffer.cast::<u8>(), length),
+        )
+    };
+    match outbox::send(socket, buffer) {
+        Ok(count) => isize::try_from(count).expect("a count is at most the buffer's length"),
+        Err(errno) => -isize::try_from(errno.raw_os_error()).expect("error numbers are small"),
     }
 }
 
@@ -247,6 +287,13 @@ impl RawChannel {
         let _locked = self.session.raw();
         // SAFETY: the channel is live until drop.
         status(unsafe { raw::libssh2_channel_wait_closed(self.channel.as_ptr()) })
+    }
+
+    /// Takes in what there is until the end of both pipes, and goes on with a key exchange.
+    pub(super) fn wait_eof(&self) -> Result<(), i32> {
+        let _locked = self.session.raw();
+        // SAFETY: the channel is live until drop.
+        status(unsafe { raw::libssh2_channel_wait_eof(self.channel.as_ptr()) })
     }
 
     /// Whether the host sent the end of both pipes and all of it was read.

@@ -19,6 +19,7 @@ use super::farewell;
 use super::ffi::{self, EAGAIN};
 use super::inbox::{self, Inbox};
 use super::opening::Opening;
+use super::outbox::Outbox;
 
 /// Bytes that a host may send beyond what it was asked for: banners, chaff, new keys, signs of life.
 const UNASKED_BYTES: u64 = 8 * 1024 * 1024;
@@ -41,6 +42,7 @@ pub(super) struct Link {
     pub(super) session: ssh2::Session,
     socket: Arc<Async<TcpStream>>,
     inbox: Rc<Inbox>,
+    outbox: Rc<Outbox>,
     is_shut: Cell<bool>,
     /// Bytes received when somebody last looked.
     heard: Cell<u64>,
@@ -60,10 +62,12 @@ impl Link {
         // How often is decided by whoever calls `keep_alive`.
         session.set_keepalive(true, 1);
         ffi::read_through_inbox(&session);
+        ffi::write_through_outbox(&session);
         ffi::keep_farewell(&session);
         Ok(Self {
             session,
             inbox: Inbox::open(socket.as_raw_fd()),
+            outbox: Outbox::open(socket.as_raw_fd()),
             socket,
             is_shut: Cell::new(false),
             heard: Cell::new(0),
@@ -87,8 +91,14 @@ impl Link {
         }
     }
 
+    /// Whether libssh2 is to be called in a way that reads, to send what was put off.
+    pub(super) fn is_put_off(&self) -> bool {
+        self.outbox.is_put_off()
+    }
+
     /// Notes that a channel with a receive window of so many bytes is opened.
     pub(super) fn allow_window(&self, bytes: u32) {
+        self.outbox.guard();
         self.allowed.set(self.allowed.get() + u64::from(bytes));
     }
 
@@ -208,6 +218,7 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.shut();
         Inbox::close(self.socket.as_raw_fd());
+        Outbox::close(self.socket.as_raw_fd());
         farewell::forget(ffi::address_of(&self.session));
     }
 }

@@ -31,6 +31,7 @@ mod inbox;
 pub mod known_hosts;
 mod link;
 mod opening;
+mod outbox;
 mod process;
 pub mod secret;
 mod session;

@@ -107,6 +107,11 @@ impl SshProcess {
     /// Does what can be done without waiting; `None` when there is nothing.
     fn step(&mut self, buffer: &mut Vec<u8>) -> Option<Progress> {
         inbox::begin_turn();
+        if self.link.is_put_off() {
+            // A read would first enlarge the window, which has to wait for what was put off. An
+            // error shows in the read as well.
+            let _ = self.channel.wait_eof();
+        }
         loop {
             match self.read(buffer) {
                 Ok(Some(pipe)) => return Some(Progress::Output(pipe)),

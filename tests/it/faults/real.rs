@@ -137,6 +137,20 @@ fn servers_that_run_something_else_or_nothing() {
 }
 
 #[test]
+fn new_keys_in_the_middle_of_both_directions() {
+    let sshd = Sshd::with().line("RekeyLimit 100K").start();
+    let fleet = Fleet::new().served("web[1-3]", &sshd);
+    let lines = numbered_lines(300_000);
+    fleet.tree().write("work/lines", &lines);
+    let ended = fleet.hoist("run -o jsonl --stdin lines -- tee /dev/stderr");
+    ended.code(0).each_host_once(&names("web[1-3]"));
+    for record in ended.records() {
+        let is_whole = record.text("stdout") == lines && record.text("stderr") == lines;
+        assert!(is_whole, "{}: all lines, in order", record.text("host"));
+    }
+}
+
+#[test]
 fn a_million_lines_a_second() {
     let sshd = Sshd::start();
     let fleet = good(&sshd)
