@@ -135,12 +135,13 @@ class Distant:
         server.close()
 
     async def connect(self, client_reader, client_writer):
-        await asyncio.sleep(self.delay)
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        await asyncio.gather(self.carry(client_reader, server_writer), self.carry(server_reader, client_writer))
+        with contextlib.suppress(asyncio.CancelledError):  # The end of the last connection is not awaited.
+            await asyncio.sleep(self.delay)
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)
+            await asyncio.gather(self.carry(client_reader, server_writer), self.carry(server_reader, client_writer))
 
     async def carry(self, reader, writer):
-        due, arrivals = asyncio.Queue(), asyncio.create_task(asyncio.sleep(0))
+        due = asyncio.Queue()
         arrivals = asyncio.create_task(self.stamp(reader, due))
         with contextlib.suppress(ConnectionError):
             while (parcel := await due.get())[1]:
