@@ -9,7 +9,7 @@ NONE = "–"
 def all_of(state, names):
     versions = ", ".join(f"{name} {version}" for name, version in state.head["versions"].items())
     sections = [
-        f"{state.head['machine']}. {versions}. Medians of {parts.ROUNDS}.",
+        f"{state.head['machine']}. {versions}. Medians of {parts.ROUNDS}, or of as many runs as there were.",
         *scale(state, names),
         best(state, names),
         flat(state),
