@@ -287,7 +287,11 @@ const ENDINGS: [Case; 33] = [
         "without an exit status",
         Out::Text("begun\n"),
     ),
-    lost("farewell-in-output", "\\u{1b}[2Jgoing down", Out::Any),
+    lost(
+        "farewell-in-output",
+        "\\u{1b}[2Jgoing down",
+        Out::Text("begun\n"),
+    ),
     lost("noise-in-output", "broke while the command ran", Out::Any),
     lost(
         "forged-packet-in-output",

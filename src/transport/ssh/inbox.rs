@@ -28,6 +28,9 @@ const WORTHWHILE_BYTES: usize = 1024;
 /// Bytes given to libssh2 at once when the end is in sight: fewer than any packet has, so that it
 /// can't take a farewell (`SSH_MSG_DISCONNECT`) in together with what came before it.
 const LAST_PIECE_BYTES: usize = 16;
+/// Bytes held back from the end of what came: fewer than an encrypted farewell has, so that libssh2
+/// hands out what came before one, though nothing shows yet that the connection ends.
+const HELD_BACK_BYTES: usize = 40;
 /// Most bytes of the opening that are kept: OpenSSH's takes 1.2 KiB.
 const OPENING_BYTES: usize = 16 * 1024;
 
@@ -76,6 +79,8 @@ pub(super) struct Inbox {
     given: Cell<usize>,
     /// Bytes received in all.
     received: Cell<u64>,
+    /// Bytes given to libssh2 in all.
+    taken: Cell<u64>,
     end: Cell<Option<End>>,
     /// libssh2 has had a piece and has not come back for more yet.
     is_piece_out: Cell<bool>,
@@ -106,6 +111,11 @@ impl Inbox {
     /// Returns how many bytes have come from the host.
     pub(super) fn received(&self) -> u64 {
         self.received.get()
+    }
+
+    /// Returns how many bytes libssh2 has taken in.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.get()
     }
 
     /// Looks at the first bytes that came from the host, as long as they are kept.
@@ -166,14 +176,29 @@ impl Inbox {
         }
         let count = self.read(socket, buffer)?;
         self.is_fresh.set(true);
-        if count < buffer.len() {
-            // That was all for now: is it all for ever?
-            self.look_ahead(socket, &buffer[..count]);
-            if self.end.get().is_some() {
-                return self.give(buffer);
-            }
+        if count == buffer.len() {
+            return Ok(count);
         }
-        Ok(count)
+        // That was all for now: is it all for ever?
+        self.look_ahead(socket, &buffer[..count]);
+        if self.end.get().is_some() {
+            return self.give(buffer);
+        }
+        Ok(self.hold_back(&buffer[..count]))
+    }
+
+    /// Holds back the last of what was read after the handshake, for the next call; returns how much
+    /// may be given now.
+    fn hold_back(&self, read: &[u8]) -> usize {
+        let is_encrypted = self.opening.borrow().is_none();
+        match read.len().checked_sub(HELD_BACK_BYTES) {
+            Some(count) if count > 0 && is_encrypted && !self.has_pending() => {
+                self.pending.replace(read[count..].to_vec());
+                self.is_piece_out.set(true);
+                count
+            }
+            _ => read.len(),
+        }
     }
 
     fn has_pending(&self) -> bool {
@@ -245,10 +270,13 @@ impl Inbox {
             };
         }
         let mut count = rest.len().min(buffer.len());
+        if self
+            .is_piece_out
+            .replace(end.is_some() && !self.is_piece_out.get())
+        {
+            return Err(Errno::AGAIN);
+        }
         if end.is_some() {
-            if self.is_piece_out.replace(!self.is_piece_out.get()) {
-                return Err(Errno::AGAIN);
-            }
             count = count.min(LAST_PIECE_BYTES);
         }
         buffer[..count].copy_from_slice(&rest[..count]);
@@ -268,7 +296,11 @@ pub(super) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize
     let number = socket.as_raw_fd();
     let inbox = INBOXES.with_borrow(|inboxes| inboxes.get(&number).cloned());
     match inbox {
-        Some(inbox) => inbox.receive(socket, buffer),
+        Some(inbox) => {
+            let count = inbox.receive(socket, buffer)?;
+            inbox.taken.set(inbox.taken.get() + count as u64);
+            Ok(count)
+        }
         None => rustix::net::recv(socket, buffer, RecvFlags::empty()).map(|(count, _)| count),
     }
 }

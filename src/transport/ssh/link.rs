@@ -91,6 +91,11 @@ impl Link {
         }
     }
 
+    /// Returns how many bytes libssh2 has taken in.
+    pub(super) fn taken(&self) -> u64 {
+        self.inbox.taken()
+    }
+
     /// Whether libssh2 is to be called in a way that reads, to send what was put off.
     pub(super) fn is_put_off(&self) -> bool {
         self.outbox.is_put_off()

@@ -24,7 +24,7 @@ use crate::transport::{End, Process, Progress, READ_BYTES, Work};
 
 /// How long a pipe may stay silent and open after the exit status, before it counts as held by
 /// something the command left behind.
-const LINGER: Duration = Duration::from_millis(300);
+const LINGER: Duration = Duration::from_secs(1);
 /// What can still be under way when the status arrives: the largest window and the server's
 /// buffers. Whoever writes more is not the command.
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
@@ -61,6 +61,8 @@ pub(super) struct SshProcess {
     /// Set when the exit status has arrived: until when the pipes may stay silent.
     linger_until: Option<Instant>,
     linger_bytes: usize,
+    /// Bytes taken in when the linger was last set: new keys are no silence, and hold output up.
+    linger_taken: u64,
     is_filter_done: bool,
     /// Goes off when the host is to be asked for a sign of life.
     heartbeat: Timer,
@@ -91,6 +93,7 @@ impl SshProcess {
             first: 0,
             linger_until: None,
             linger_bytes: 0,
+            linger_taken: 0,
             is_filter_done: false,
             heartbeat: Timer::interval(interval),
             interval,
@@ -118,8 +121,10 @@ impl SshProcess {
                 Ok(None) => {}
                 Err(code) => return Some(self.broken(code, buffer)),
             }
+            let taken = self.link.taken();
             let is_stalled = (0..PIECES_PER_TURN).any(|_| self.feed() == Fed::Nothing);
-            if is_stalled {
+            // A write takes in what comes as well: that may be output, and nobody waits for it.
+            if is_stalled && self.link.taken() == taken {
                 break;
             }
         }
@@ -189,13 +194,15 @@ impl SshProcess {
             return Some(self.finish(buffer, None));
         }
         let status = self.status()?;
-        let is_over = match self.linger_until {
+        let taken = self.link.taken();
+        let is_silent = std::mem::replace(&mut self.linger_taken, taken) == taken;
+        let is_over = match self.linger_until.filter(|_| is_silent) {
             None => {
                 self.linger_until = Some(Instant::now() + LINGER);
                 false
             }
-            Some(until) => until <= Instant::now() || self.linger_bytes > LINGER_BYTES,
-        };
+            Some(until) => until <= Instant::now(),
+        } || self.linger_bytes > LINGER_BYTES;
         let end = End::Exited {
             status,
             is_held: !is_eof,
