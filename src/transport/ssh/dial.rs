@@ -113,10 +113,13 @@ fn errno_words(errno: Errno, error: &io::Error) -> String {
         Errno::CONNREFUSED => "connection refused".to_owned(),
         Errno::HOSTUNREACH => "no route to host".to_owned(),
         Errno::NETUNREACH => "network is unreachable".to_owned(),
-        _ => {
-            let text = error.to_string();
-            let words = text.split(" (os error").next().unwrap_or(&text);
-            words.to_lowercase()
-        }
+        _ => plain(error),
     }
+}
+
+/// Returns the system's words for an error, without its number.
+pub(super) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or(&text);
+    words.to_lowercase()
 }

@@ -1,4 +1,4 @@
-//! The only `unsafe` code: the libssh2 calls that the `ssh2` crate doesn't bind.
+//! The `unsafe` code of SSH: the libssh2 calls that the `ssh2` crate doesn't bind.
 //!
 //! A [`RawChannel`] exists because the exit status has to be told from "none was sent" and signals
 //! have to be sent; [`userauth_publickey`] because keys are parsed once and signed with outside
@@ -12,8 +12,11 @@ use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 
 use libssh2_sys as raw;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 
-use super::{farewell, inbox, outbox};
+use super::outbox;
+use super::traffic::Traffic;
 
 /// "Would block": wait for the socket and call again with the same arguments.
 pub(super) const EAGAIN: i32 = raw::LIBSSH2_ERROR_EAGAIN;
@@ -56,62 +59,8 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Makes a session read its socket through its [`inbox`].
-pub(super) fn read_through_inbox(session: &ssh2::Session) {
-    let mut locked = session.raw();
-    // SAFETY: libssh2 stores the pointer and calls it with the signature that belongs to this
-    // callback's number (libssh2.h, LIBSSH2_RECV_FUNC); the function is static.
-    unsafe {
-        libssh2_session_callback_set2(
-            &raw mut *locked,
-            CALLBACK_RECV,
-            Some(std::mem::transmute::<
-                extern "C" fn(c_int, *mut c_void, usize, c_int, *mut *mut c_void) -> isize,
-                unsafe extern "C" fn(),
-            >(receive)),
-        );
-    }
-}
-
-/// Makes a session write to its socket through its [`outbox`].
-pub(super) fn write_through_outbox(session: &ssh2::Session) {
-    let mut locked = session.raw();
-    // SAFETY: libssh2 stores the pointer and calls it with the signature that belongs to this
-    // callback's number (libssh2.h, LIBSSH2_SEND_FUNC); the function is static.
-    unsafe {
-        libssh2_session_callback_set2(
-            &raw mut *locked,
-            CALLBACK_SEND,
-            Some(std::mem::transmute::<
-                extern "C" fn(c_int, *const c_void, usize, c_int, *mut *mut c_void) -> isize,
-                unsafe extern "C" fn(),
-            >(send)),
-        );
-    }
-}
-
-/// Writes to a socket for libssh2: a count, or an error number below 0.
-extern "C" fn send(
-    socket: c_int,
-    buffer: *const c_void,
-    length: usize,
-    _flags: c_int,
-    _state: *mut *mut c_void,
-) -> isize {
-    // SAFETY: libssh2 passes `length` initialised bytes that live during the call, and the socket
-    // it was given, which is open as long as the session is.
-    let (socket, buffer) = unsafe {
-        (
-            BorrowedFd::borrow_raw(socket),
-            std::slice::from_raw_parts(buffer.cast::<u8>(), length),
-        )
-    };
-    match outbox::send(socket, buffer) {
-        Ok(count) => isize::try_from(count).expect("a count is at most the buffer's length"),
-        Err(errno) => -isize::try_from(errno.raw_os_error()).expect("error numbers are small"),
-    }
-}
-
+type ReceiveCallback = extern "C" fn(c_int, *mut c_void, usize, c_int, *mut *mut c_void) -> isize;
+type SendCallback = extern "C" fn(c_int, *const c_void, usize, c_int, *mut *mut c_void) -> isize;
 type DisconnectCallback = extern "C" fn(
     *mut raw::LIBSSH2_SESSION,
     c_int,
@@ -122,54 +71,43 @@ type DisconnectCallback = extern "C" fn(
     *mut *mut c_void,
 );
 
-/// Has the words kept with which the host ends the session ([`farewell`]).
-pub(super) fn keep_farewell(session: &ssh2::Session) {
+/// Leads what goes over a session's socket through its [`Traffic`]. Returns the address under which
+/// the session's callbacks look for that.
+pub(super) fn lead_traffic(session: &ssh2::Session) -> usize {
     let mut locked = session.raw();
-    // SAFETY: libssh2 stores the pointer and calls it with the signature that belongs to this
-    // callback's number (libssh2.h, LIBSSH2_DISCONNECT_FUNC); the function is static.
+    let session = &raw mut *locked;
+    // SAFETY: libssh2 stores the pointers and calls each with the signature that belongs to its
+    // number (libssh2.h, LIBSSH2_RECV_FUNC, …_SEND_FUNC, …_DISCONNECT_FUNC), which is that of the
+    // type it is made of here; the functions are static. The session is live while locked.
     unsafe {
-        libssh2_session_callback_set2(
-            &raw mut *locked,
-            CALLBACK_DISCONNECT,
-            Some(std::mem::transmute::<
-                DisconnectCallback,
-                unsafe extern "C" fn(),
-            >(disconnected)),
-        );
+        let callbacks = [
+            (
+                CALLBACK_RECV,
+                std::mem::transmute::<ReceiveCallback, unsafe extern "C" fn()>(receive),
+            ),
+            (
+                CALLBACK_SEND,
+                std::mem::transmute::<SendCallback, unsafe extern "C" fn()>(send),
+            ),
+            (
+                CALLBACK_DISCONNECT,
+                std::mem::transmute::<DisconnectCallback, unsafe extern "C" fn()>(disconnected),
+            ),
+        ];
+        for (number, callback) in callbacks {
+            libssh2_session_callback_set2(session, number, Some(callback));
+        }
+        raw::libssh2_session_abstract(session).addr()
     }
 }
 
-/// Returns the address by which callbacks know a session.
-pub(super) fn address_of(session: &ssh2::Session) -> usize {
-    let mut locked = session.raw();
-    (&raw mut *locked).addr()
-}
-
-extern "C" fn disconnected(
-    session: *mut raw::LIBSSH2_SESSION,
-    _reason: c_int,
-    words: *const c_char,
-    length: c_int,
-    _language: *const c_char,
-    _language_length: c_int,
-    _state: *mut *mut c_void,
-) {
-    let length = usize::try_from(length).unwrap_or(0);
-    if words.is_null() || length == 0 {
-        return farewell::keep(session.addr(), b"");
-    }
-    // SAFETY: libssh2 passes `length` bytes of the packet, which lives during the call.
-    let words = unsafe { std::slice::from_raw_parts(words.cast::<u8>(), length) };
-    farewell::keep(session.addr(), words);
-}
-
-/// Reads a socket for libssh2: a count, or an error number below 0.
+/// Reads a socket for libssh2.
 extern "C" fn receive(
     socket: c_int,
     buffer: *mut c_void,
     length: usize,
     _flags: c_int,
-    _state: *mut *mut c_void,
+    state: *mut *mut c_void,
 ) -> isize {
     // SAFETY: libssh2 passes `length` initialised bytes (a part of the session, which is zeroed, or
     // a local variable with a value) that nobody else uses during the call, and the socket it was
@@ -180,10 +118,62 @@ extern "C" fn receive(
             std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length),
         )
     };
-    match inbox::receive(socket, buffer) {
+    moved(match Traffic::find(state.addr()) {
+        Some(traffic) => traffic.inbox.receive(socket, buffer),
+        None => rustix::net::recv(socket, buffer, RecvFlags::empty()).map(|(count, _)| count),
+    })
+}
+
+/// Writes to a socket for libssh2.
+extern "C" fn send(
+    socket: c_int,
+    buffer: *const c_void,
+    length: usize,
+    _flags: c_int,
+    state: *mut *mut c_void,
+) -> isize {
+    // SAFETY: libssh2 passes `length` initialised bytes that live during the call, and the socket
+    // it was given, which is open as long as the session is.
+    let (socket, buffer) = unsafe {
+        (
+            BorrowedFd::borrow_raw(socket),
+            std::slice::from_raw_parts(buffer.cast::<u8>(), length),
+        )
+    };
+    moved(match Traffic::find(state.addr()) {
+        Some(traffic) => traffic.outbox.send(socket, buffer),
+        None => outbox::send(socket, buffer),
+    })
+}
+
+/// Returns what libssh2 wants to hear of bytes moved: a count, or an error number below 0.
+fn moved(result: Result<usize, Errno>) -> isize {
+    match result {
         Ok(count) => isize::try_from(count).expect("a count is at most the buffer's length"),
         Err(errno) => -isize::try_from(errno.raw_os_error()).expect("error numbers are small"),
     }
+}
+
+/// Has the words kept with which the host ends the session.
+extern "C" fn disconnected(
+    _session: *mut raw::LIBSSH2_SESSION,
+    _reason: c_int,
+    words: *const c_char,
+    length: c_int,
+    _language: *const c_char,
+    _language_length: c_int,
+    state: *mut *mut c_void,
+) {
+    let Some(traffic) = Traffic::find(state.addr()) else {
+        return;
+    };
+    let length = usize::try_from(length).unwrap_or(0);
+    if words.is_null() || length == 0 {
+        return traffic.inbox.keep_farewell(b"");
+    }
+    // SAFETY: libssh2 passes `length` bytes of the packet, which lives during the call.
+    let words = unsafe { std::slice::from_raw_parts(words.cast::<u8>(), length) };
+    traffic.inbox.keep_farewell(words);
 }
 
 /// Returns libssh2's version: `1.11.2_DEV`.

@@ -4,18 +4,17 @@
 //! reading for ever: a turn has an allowance, after which every read "would block". Single bytes,
 //! as the version line is read, cost no system call each. The end of a connection is told only
 //! when all that came before it was handed out: libssh2 fails a read as soon as it knows of the end,
-//! whatever it still holds for the reader. And the opening of the connection, which is not
-//! encrypted, is kept until the handshake is over, so that a failure can be explained.
-//!
-//! Everything is per thread: a session stays on the worker that made it.
+//! whatever it still holds for the reader. And what explains a failure is kept: the opening of the
+//! connection, which is not encrypted, until the handshake is over, and the words of a farewell.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::rc::Rc;
+use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+
+use super::dial;
+use super::opening::shown;
 
 /// Bytes in one turn: more than a window's worth would starve the worker's other hosts.
 const BYTES_PER_TURN: usize = 4 * 1024 * 1024;
@@ -33,10 +32,11 @@ const LAST_PIECE_BYTES: usize = 16;
 const HELD_BACK_BYTES: usize = 40;
 /// Most bytes of the opening that are kept: OpenSSH's takes 1.2 KiB.
 const OPENING_BYTES: usize = 16 * 1024;
+/// Most bytes of a farewell that are kept: more than is ever shown.
+const FAREWELL_BYTES: usize = 1024;
 
 thread_local! {
     static TURN: Cell<Turn> = const { Cell::new(Turn { bytes: 0, calls: 0 }) };
-    static INBOXES: RefCell<HashMap<RawFd, Rc<Inbox>>> = RefCell::default();
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
@@ -90,22 +90,18 @@ pub(super) struct Inbox {
     is_end_told: Cell<bool>,
     /// The first bytes received, while they are kept.
     opening: RefCell<Option<Vec<u8>>>,
+    /// What the host said in a `DISCONNECT` (RFC 4253 §11.1) once the connection was encrypted:
+    /// libssh2 tells it in a callback, and then fails with "transport read" or less.
+    farewell: RefCell<Option<Vec<u8>>>,
 }
 
 impl Inbox {
-    /// Returns an empty inbox that libssh2 reads for this socket from now on.
-    pub(super) fn open(socket: RawFd) -> Rc<Self> {
-        let inbox = Rc::new(Self {
+    /// Returns an empty inbox, which keeps the opening.
+    pub(super) fn new() -> Self {
+        Self {
             opening: RefCell::new(Some(Vec::new())),
             ..Self::default()
-        });
-        INBOXES.with_borrow_mut(|inboxes| inboxes.insert(socket, Rc::clone(&inbox)));
-        inbox
-    }
-
-    /// Forgets the inbox of this socket: before the socket is closed.
-    pub(super) fn close(socket: RawFd) {
-        INBOXES.with_borrow_mut(|inboxes| inboxes.remove(&socket));
+        }
     }
 
     /// Returns how many bytes have come from the host.
@@ -128,15 +124,30 @@ impl Inbox {
         self.opening.take();
     }
 
-    /// Returns how the connection ended, if it did.
+    /// Keeps the words with which the host ends the connection.
+    pub(super) fn keep_farewell(&self, words: &[u8]) {
+        let words = words[..words.len().min(FAREWELL_BYTES)].to_vec();
+        self.farewell.replace(Some(words));
+    }
+
+    /// Whether the host has ended the connection with a word.
+    pub(super) fn has_farewell(&self) -> bool {
+        self.farewell.borrow().is_some()
+    }
+
+    /// Returns how the connection ended, if it did: with the host's own words, where it had some.
     pub(super) fn end(&self) -> Option<String> {
+        if let Some(words) = &*self.farewell.borrow() {
+            let words = shown(words);
+            return Some(if words.is_empty() {
+                "the host ended the connection".to_owned()
+            } else {
+                format!("the host said `{words}`")
+            });
+        }
         self.end.get().map(|end| match end {
             End::Closed => "the host closed the connection".to_owned(),
-            End::Broken(errno) => {
-                let words = std::io::Error::from(errno).to_string();
-                let plain = words.split(" (os error").next().unwrap_or(&words);
-                plain.to_lowercase()
-            }
+            End::Broken(errno) => dial::plain(&errno.into()),
         })
     }
 
@@ -158,7 +169,17 @@ impl Inbox {
     }
 
     /// Reads for libssh2.
-    fn receive(&self, socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    pub(super) fn receive(
+        &self,
+        socket: BorrowedFd<'_>,
+        buffer: &mut [u8],
+    ) -> Result<usize, Errno> {
+        let count = self.fill(socket, buffer)?;
+        self.taken.set(self.taken.get() + count as u64);
+        Ok(count)
+    }
+
+    fn fill(&self, socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
         let turn = TURN.get();
         if is_turn_over() {
             return Err(Errno::AGAIN);
@@ -288,19 +309,5 @@ impl Inbox {
             self.given.set(0);
         }
         Ok(count)
-    }
-}
-
-/// Reads a socket for libssh2: through its inbox, as long as it has one.
-pub(super) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
-    let number = socket.as_raw_fd();
-    let inbox = INBOXES.with_borrow(|inboxes| inboxes.get(&number).cloned());
-    match inbox {
-        Some(inbox) => {
-            let count = inbox.receive(socket, buffer)?;
-            inbox.taken.set(inbox.taken.get() + count as u64);
-            Ok(count)
-        }
-        None => rustix::net::recv(socket, buffer, RecvFlags::empty()).map(|(count, _)| count),
     }
 }

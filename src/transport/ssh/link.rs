@@ -6,7 +6,6 @@
 
 use std::cell::Cell;
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,16 +14,17 @@ use async_io::Async;
 use futures_lite::future::{self, FutureExt};
 use ssh2::BlockDirections;
 
-use super::farewell;
 use super::ffi::{self, EAGAIN};
-use super::inbox::{self, Inbox};
-use super::opening::Opening;
-use super::outbox::Outbox;
+use super::inbox;
+use super::opening::{self, Opening};
+use super::traffic::Traffic;
 
 /// Bytes that a host may send beyond what it was asked for: banners, chaff, new keys, signs of life.
 const UNASKED_BYTES: u64 = 8 * 1024 * 1024;
 /// Most bytes on the way for each of output or input: when each has a packet of its own.
 const MOST_OVERHEAD: u64 = 128;
+/// Most characters of an error's words that are shown.
+const MAX_SHOWN: usize = 300;
 
 /// A libssh2 call that failed for good.
 #[derive(Debug, Clone)]
@@ -41,8 +41,9 @@ pub(super) struct LinkError {
 pub(super) struct Link {
     pub(super) session: ssh2::Session,
     socket: Arc<Async<TcpStream>>,
-    inbox: Rc<Inbox>,
-    outbox: Rc<Outbox>,
+    traffic: Rc<Traffic>,
+    /// Where libssh2's callbacks find the traffic.
+    address: usize,
     is_shut: Cell<bool>,
     /// Bytes received when somebody last looked.
     heard: Cell<u64>,
@@ -61,14 +62,12 @@ impl Link {
         session.set_tcp_stream(Arc::clone(&socket));
         // How often is decided by whoever calls `keep_alive`.
         session.set_keepalive(true, 1);
-        ffi::read_through_inbox(&session);
-        ffi::write_through_outbox(&session);
-        ffi::keep_farewell(&session);
+        let address = ffi::lead_traffic(&session);
         Ok(Self {
             session,
-            inbox: Inbox::open(socket.as_raw_fd()),
-            outbox: Outbox::open(socket.as_raw_fd()),
             socket,
+            traffic: Traffic::open(address),
+            address,
             is_shut: Cell::new(false),
             heard: Cell::new(0),
             heard_at: Cell::new(Instant::now()),
@@ -93,17 +92,17 @@ impl Link {
 
     /// Returns how many bytes libssh2 has taken in.
     pub(super) fn taken(&self) -> u64 {
-        self.inbox.taken()
+        self.traffic.inbox.taken()
     }
 
     /// Whether libssh2 is to be called in a way that reads, to send what was put off.
     pub(super) fn is_put_off(&self) -> bool {
-        self.outbox.is_put_off()
+        self.traffic.outbox.is_put_off()
     }
 
     /// Notes that a channel with a receive window of so many bytes is opened.
     pub(super) fn allow_window(&self, bytes: u32) {
-        self.outbox.guard();
+        self.traffic.outbox.guard();
         self.allowed.set(self.allowed.get() + u64::from(bytes));
     }
 
@@ -120,7 +119,7 @@ impl Link {
     /// Fails for a host that sends far more than it has a reason to: libssh2 keeps messages that
     /// nobody asks for until the session ends.
     pub(super) async fn ready(&self) -> Result<(), LinkError> {
-        let received = self.inbox.received();
+        let received = self.traffic.inbox.received();
         if self.heard.replace(received) < received {
             self.heard_at.set(Instant::now());
         }
@@ -131,7 +130,7 @@ impl Link {
                 is_down: true,
             });
         }
-        if self.inbox.is_ready() {
+        if self.traffic.inbox.is_ready() {
             future::yield_now().await;
             return Ok(());
         }
@@ -146,21 +145,19 @@ impl Link {
 
     /// Looks at the first bytes that came from the host.
     pub(super) fn with_opening<T>(&self, look: impl FnOnce(Opening<'_>) -> T) -> T {
-        self.inbox.with_opening(|bytes| look(Opening::of(bytes)))
+        self.traffic
+            .inbox
+            .with_opening(|bytes| look(Opening::of(bytes)))
     }
 
     /// Keeps the first bytes no longer.
     pub(super) fn forget_opening(&self) {
-        self.inbox.forget_opening();
+        self.traffic.inbox.forget_opening();
     }
 
-    /// Returns how the connection ended, if it did: with the host's own words, where it had some.
+    /// Returns how the connection ended, if it did.
     pub(super) fn end(&self) -> Option<String> {
-        match farewell::of(ffi::address_of(&self.session)) {
-            Some(words) if words.is_empty() => Some("the host ended the connection".to_owned()),
-            Some(words) => Some(format!("the host said `{words}`")),
-            None => self.inbox.end(),
-        }
+        self.traffic.inbox.end()
     }
 
     /// Returns the error of the last call with the words that tell most.
@@ -176,9 +173,9 @@ impl Link {
                 is_down: is_gone(code),
             },
         };
-        let has_farewell = farewell::of(ffi::address_of(&self.session)).is_some();
+        let inbox = &self.traffic.inbox;
         let is_unreadable = error.is_unreadable();
-        error.is_down |= is_unreadable || has_farewell || self.inbox.is_end_told();
+        error.is_down |= is_unreadable || inbox.has_farewell() || inbox.is_end_told();
         if let (true, Some(end)) = (error.is_down, self.end()) {
             error.message = end;
         } else if is_unreadable {
@@ -222,9 +219,7 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.shut();
-        Inbox::close(self.socket.as_raw_fd());
-        Outbox::close(self.socket.as_raw_fd());
-        farewell::forget(ffi::address_of(&self.session));
+        Traffic::close(self.address);
     }
 }
 
@@ -262,12 +257,7 @@ fn is_gone(code: i32) -> bool {
 impl LinkError {
     /// Returns the words on one line, fit to be shown.
     pub(super) fn plain(&self) -> String {
-        let mut words: String = crate::host::escaped(self.message.trim());
-        if let Some((at, _)) = words.char_indices().nth(300) {
-            words.truncate(at);
-            words.push('…');
-        }
-        words
+        opening::cut(crate::host::escaped(self.message.trim()), MAX_SHOWN)
     }
 
     /// Whether a packet was damaged, forged, or none at all. Where it waits for the answer to a

@@ -23,7 +23,6 @@ use crate::transport::{ConnectError, Phase, Session, Transport, UnknownKey, Work
 pub mod agent;
 mod auth;
 mod dial;
-mod farewell;
 mod feed;
 mod ffi;
 pub mod identity;
@@ -35,6 +34,7 @@ mod outbox;
 mod process;
 pub mod secret;
 mod session;
+mod traffic;
 mod wire;
 
 use agent::AgentKey;

@@ -116,16 +116,17 @@ impl<'a> Opening<'a> {
         if let Some(farewell) = self.farewell() {
             return farewell;
         }
-        let is_nothing = self.packets.is_empty();
-        let message = match (self.packet(), end) {
-            (Some([MSG_KEXINIT, rest @ ..]), end) => {
-                match (nothing_in_common(rest, offered), end) {
-                    (Some(reason), _) => reason,
-                    (None, Some(end)) => return self.hung_up(&end),
-                    (None, None) => format!("no SSH key exchange with the host: {words}"),
-                }
+        let kexinit = match self.packet() {
+            Some([MSG_KEXINIT, lists @ ..]) => Some(lists),
+            _ => None,
+        };
+        let reason = kexinit.and_then(|lists| nothing_in_common(lists, offered));
+        let message = match (reason, end) {
+            (Some(reason), _) => reason,
+            (None, Some(end)) if kexinit.is_some() || self.packets.is_empty() => {
+                return self.hung_up(&end);
             }
-            (None, Some(end)) if is_nothing => return self.hung_up(&end),
+            _ if kexinit.is_some() => format!("no SSH key exchange with the host: {words}"),
             _ => "what the host sent is no SSH handshake".to_owned(),
         };
         ConnectError::permanent(Kind::Handshake, message)
@@ -216,8 +217,12 @@ pub(super) fn shown(bytes: &[u8]) -> String {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     // One character may be four bytes, and escaping makes it longer still.
     let text = String::from_utf8_lossy(&line[..line.len().min(4 * MAX_SHOWN)]);
-    let mut text = escaped(&text);
-    if let Some((end, _)) = text.char_indices().nth(MAX_SHOWN) {
+    cut(escaped(&text), MAX_SHOWN)
+}
+
+/// Cuts a text to so many characters, and shows that it was cut.
+pub(super) fn cut(mut text: String, most: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most) {
         text.truncate(end);
         text.push('…');
     }

@@ -6,13 +6,9 @@
 //! (`transport_fullpacket` in transport.c): any host could end the whole run. So once commands run,
 //! the first attempt to send anything as large as that answer "would block". libssh2 finds its
 //! way out before it reads anything, and comes back to the exchange by a way that is sound.
-//!
-//! Everything is per thread, like the sessions.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::rc::Rc;
+use std::cell::Cell;
+use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -20,10 +16,6 @@ use rustix::net::SendFlags;
 /// The beginning of a key exchange is longer than this (libssh2's own takes about 1.2 KiB), and
 /// answers to a host's requests, which libssh2 can't put off, are much shorter.
 const LARGE_BYTES: usize = 400;
-
-thread_local! {
-    static OUTBOXES: RefCell<HashMap<RawFd, Rc<Outbox>>> = RefCell::default();
-}
 
 /// One connection's outbox.
 #[derive(Debug, Default)]
@@ -33,18 +25,6 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Returns the outbox through which libssh2 writes to this socket from now on.
-    pub(super) fn open(socket: RawFd) -> Rc<Self> {
-        let outbox = Rc::new(Self::default());
-        OUTBOXES.with_borrow_mut(|outboxes| outboxes.insert(socket, Rc::clone(&outbox)));
-        outbox
-    }
-
-    /// Forgets the outbox of this socket: before the socket is closed.
-    pub(super) fn close(socket: RawFd) {
-        OUTBOXES.with_borrow_mut(|outboxes| outboxes.remove(&socket));
-    }
-
     /// Puts off what is large from now on, once each.
     pub(super) fn guard(&self) {
         self.is_guarded.set(true);
@@ -53,6 +33,14 @@ impl Outbox {
     /// Whether something was put off and not sent yet.
     pub(super) fn is_put_off(&self) -> bool {
         self.is_put_off.get()
+    }
+
+    /// Writes for libssh2.
+    pub(super) fn send(&self, socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+        if self.puts_off(bytes.len()) {
+            return Err(Errno::AGAIN);
+        }
+        send(socket, bytes)
     }
 
     fn puts_off(&self, bytes: usize) -> bool {
@@ -65,13 +53,8 @@ impl Outbox {
     }
 }
 
-/// Writes to a socket for libssh2.
+/// Writes to a socket.
 pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
-    let number = socket.as_raw_fd();
-    let outbox = OUTBOXES.with_borrow(|outboxes| outboxes.get(&number).cloned());
-    if outbox.is_some_and(|outbox| outbox.puts_off(bytes.len())) {
-        return Err(Errno::AGAIN);
-    }
     match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL) {
         Err(Errno::INTR) => Err(Errno::AGAIN),
         result => result,
