@@ -344,14 +344,26 @@ const OUTPUTS: [Case; 13] = [
     ok("odd-requests", Out::Text("begun\n")),
 ];
 
-/// Twenty good hosts, and one for each case.
-fn fleet(sshd: &Sshd, faults: &Faults, cases: &[&Case]) -> Fleet {
-    let fleet = names("good[01-20]")
+/// Twenty good hosts.
+fn good(sshd: &Sshd) -> Fleet {
+    names("good[01-20]")
         .iter()
         .fold(Fleet::new().served("good[01-20]", sshd), |fleet, name| {
             fleet.says(name, "fine")
-        });
-    cases.iter().fold(fleet, |fleet, case| {
+        })
+}
+
+#[track_caller]
+fn good_ones_are_good(ended: &Ended) {
+    for name in names("good[01-20]") {
+        ended.became(&name, "ok", "");
+        assert_eq!(ended.record(&name).text("stdout"), "fine\n", "{ended}");
+    }
+}
+
+/// Twenty good hosts, and one for each case.
+fn fleet(sshd: &Sshd, faults: &Faults, cases: &[&Case]) -> Fleet {
+    cases.iter().fold(good(sshd), |fleet, case| {
         let port = faults.port(case.fault);
         fleet.ssh_host(case.fault, port, "root", faults.host_key())
     })
@@ -367,10 +379,7 @@ fn work(fleet: &Fleet, cases: &[&Case], timeout: Duration) -> Ended {
     );
     let (ended, peak) = fleet.command(&line).run_measured();
     ended.within(CONNECT + timeout + SLACK);
-    for name in names("good[01-20]") {
-        ended.became(&name, "ok", "");
-        assert_eq!(ended.record(&name).text("stdout"), "fine\n", "{ended}");
-    }
+    good_ones_are_good(&ended);
     let wrong: Vec<String> = cases
         .iter()
         .filter_map(|case| complaint(&ended, case, timeout))

@@ -12,7 +12,7 @@ use hoist::remote::{Command, Exec};
 use hoist::transport::ssh::identity::{Identity, Loaded};
 use hoist::transport::ssh::{HostKeyPolicy, Ssh, SshOptions};
 
-use super::{COMMAND, CONNECT, PLENTY, SLACK};
+use super::{COMMAND, CONNECT, PLENTY, SLACK, good, good_ones_are_good};
 use crate::support::ended::Ended;
 use crate::support::fleet::Fleet;
 use crate::support::keys::KeyPair;
@@ -21,14 +21,6 @@ use crate::support::namespace::{Namespace, in_namespace};
 use crate::support::process::must;
 use crate::support::sshd::{self, Sshd};
 use crate::support::{names, numbered_lines};
-
-fn good(sshd: &Sshd) -> Fleet {
-    names("good[01-20]")
-        .iter()
-        .fold(Fleet::new().served("good[01-20]", sshd), |fleet, name| {
-            fleet.says(name, "fine")
-        })
-}
 
 fn work(fleet: &Fleet, more: &str) -> Ended {
     work_within(COMMAND, fleet, more)
@@ -43,10 +35,7 @@ fn work_within(timeout: Duration, fleet: &Fleet, more: &str) -> Ended {
     );
     let ended = fleet.hoist(&line);
     ended.within(CONNECT + timeout + SLACK);
-    for name in names("good[01-20]") {
-        ended.became(&name, "ok", "");
-        assert_eq!(ended.record(&name).text("stdout"), "fine\n", "{ended}");
-    }
+    good_ones_are_good(&ended);
     ended
 }
 
