@@ -28,7 +28,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// The lanes of all busy addresses and the rate, shared by the workers.
-#[derive(Default)]
 pub(super) struct Pace {
     lanes: Mutex<HashMap<(Address, Port), Arc<Lane>>>,
     rate: Option<Rate>,

@@ -8,8 +8,7 @@
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use async_executor::LocalExecutor;
@@ -37,31 +36,16 @@ pub(super) const HELPERS: usize = 3;
 
 /// Starts so many threads at once, and ends them.
 pub(super) fn try_threads(count: usize) -> io::Result<()> {
-    let everybody_is_here = Arc::new(AtomicBool::new(false));
-    let mut started = Vec::new();
-    let mut refused = None;
-    for _ in 0..count {
-        let is_over = Arc::clone(&everybody_is_here);
-        let wait = move || {
-            while !is_over.load(Ordering::Acquire) {
-                thread::park();
-            }
-        };
-        match thread::Builder::new().spawn(wait) {
-            Ok(thread) => started.push(thread),
-            Err(error) => {
-                refused = Some(error);
-                break;
-            }
-        }
-    }
-    everybody_is_here.store(true, Ordering::Release);
-    for thread in started {
-        thread.thread().unpark();
-        // It does nothing that could fail.
-        let _ = thread.join();
-    }
-    refused.map_or(Ok(()), Err)
+    let (start, started) = crossbeam_channel::bounded::<()>(0);
+    thread::scope(|scope| {
+        // Dropped on the way out, it ends everybody's waiting.
+        let _start = start;
+        (0..count).try_for_each(|_| {
+            let started = started.clone();
+            let wait = move || started.recv().unwrap_or_default();
+            thread::Builder::new().spawn_scoped(scope, wait).map(drop)
+        })
+    })
 }
 
 /// Makes a pool whose every thread is occupied by one worker until the work is done.

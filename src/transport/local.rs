@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
 
 use rustix::io::Errno;
 
@@ -146,16 +147,22 @@ fn is_binary(exec: &Exec, program: &OsStr) -> bool {
 /// whether it can be executed, and `execvp` hides its answer by giving the file to a shell;
 /// `posix_spawn`, which is used where nothing is to be done between `fork` and `exec`, does not.
 fn is_plain(exec: &Exec, program: &OsStr) -> bool {
-    if !is_binary(exec, program) {
+    static OWN: LazyLock<Option<Made>> =
+        LazyLock::new(|| made_for(&start_of(Path::new("/proc/self/exe"))?));
+    let Some(start) = start_of(&from_cwd(exec, program)) else {
         return true;
-    }
-    let of_elf = |path: &Path| {
-        let start = start_of(path)?;
-        let (class, machine) = (start.get(..7)?.to_vec(), start.get(18..20)?.to_vec());
-        start.starts_with(b"\x7fELF").then_some((class, machine))
     };
-    let own = of_elf(Path::new("/proc/self/exe"));
-    own.is_some() && of_elf(&from_cwd(exec, program)) == own
+    !start.contains(&0) || (OWN.is_some() && made_for(&start) == *OWN)
+}
+
+/// What an ELF program is made for: class, byte order and version; machine.
+type Made = ([u8; 3], [u8; 2]);
+
+/// Returns what a program that begins so is made for, if it is an ELF file.
+fn made_for(start: &[u8]) -> Option<Made> {
+    let identity = start.strip_prefix(b"\x7fELF")?.first_chunk()?;
+    let machine = start.get(18..)?.first_chunk()?;
+    Some((*identity, *machine))
 }
 
 /// Returns up to 128 bytes of a file.
