@@ -69,7 +69,7 @@ class Bench:
         command = tool.command(fleet, case.fan_out, words, program)
         if job.flags:
             command[2:2] = job.flags
-        return Run(command, fleet.environment(), job.word, samples, case.limit)
+        return Run(command, fleet.environment(), job.word, " ".join(words), samples, case.limit)
 
     @staticmethod
     def answers(case, run):

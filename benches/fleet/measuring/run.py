@@ -18,12 +18,14 @@ class Run:
 
     `cpu` is user and system time of the program and all its children, in seconds; `wall` the time
     until it has ended, `first` until it wrote `word` to stdout (None: never). `lines` counts the
-    lines with `word`, `size` the bytes on stdout. `memory` is the largest sum of proportional set
+    lines with `word`, but not those in which the tool repeats `typed`, the command; `size` the bytes
+    on stdout. `memory` is the largest sum of proportional set
     sizes (PSS), in bytes, of the program and its children: sampled only in runs of their own, so
     that sampling doesn't disturb the times.
     """
 
-    def __init__(self, arguments, environment, word=None, samples=False, limit=600.0):
+    def __init__(self, arguments, environment, word=None, typed="", samples=False, limit=600.0):
+        self.typed = typed.encode()
         self.word, self.first, self.lines, self.size = word and word.encode(), None, 0, 0
         self.rest, self.stdout = b"", bytearray()
         sampler = Sampler() if samples else None
@@ -74,7 +76,7 @@ class Run:
         if self.word:
             self.rest += data
             whole, _, self.rest = self.rest.rpartition(b"\n")
-            found = sum(self.word in line for line in whole.split(b"\n"))
+            found = sum(self.word in line and self.typed not in line for line in whole.split(b"\n"))
             if found and self.first is None:
                 self.first = time.monotonic() - self.started
             self.lines += found
