@@ -136,19 +136,25 @@ class Distant:
 
     async def connect(self, client_reader, client_writer):
         with contextlib.suppress(asyncio.CancelledError):  # The end of the last connection is not awaited.
+            # What the client sends meanwhile is on its way already.
+            arrivals = self.stamped(client_reader)
             await asyncio.sleep(self.delay)
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)
-            await asyncio.gather(self.carry(client_reader, server_writer), self.carry(server_reader, client_writer))
+            await asyncio.gather(self.carry(arrivals, server_writer), self.carry(self.stamped(server_reader), client_writer))
 
-    async def carry(self, reader, writer):
-        due = asyncio.Queue()
-        arrivals = asyncio.create_task(self.stamp(reader, due))
+    async def carry(self, arrivals, writer):
+        due, reading = arrivals
         with contextlib.suppress(ConnectionError):
             while (parcel := await due.get())[1]:
                 await asyncio.sleep(parcel[0] - self.loop.time())
                 writer.write(parcel[1])
-        await arrivals
+        await reading
         writer.close()
+
+    def stamped(self, reader):
+        """Reads from now on; returns where what came is found, and who reads."""
+        due = asyncio.Queue()
+        return due, asyncio.create_task(self.stamp(reader, due))
 
     async def stamp(self, reader, due):
         data = b"-"

@@ -107,7 +107,6 @@ fn config(host_key: russh::keys::PrivateKey, offers_mlkem: bool) -> Config {
         auth_rejection_time_initial: Some(Duration::ZERO),
         // A meeting may last.
         inactivity_timeout: None,
-        nodelay: true,
         ..Config::default()
     }
 }
@@ -120,6 +119,8 @@ fn listen(port: u16) -> Result<TcpListener, Box<dyn Error>> {
 }
 
 async fn serve(config: Arc<Config>, socket: TcpStream, authorized: Arc<PublicKey>) {
+    // As sshd: it sends at once. (russh's own setting holds only for sockets that it accepts.)
+    let _ = socket.set_nodelay(true);
     // A client that leaves early is its own business: the driver counts answers, not errors.
     if let Ok(session) = run_stream(config, socket, Host::new(authorized)).await {
         let _ = session.await;
