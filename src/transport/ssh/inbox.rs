@@ -82,7 +82,7 @@ pub(super) struct Inbox {
     /// Bytes given to libssh2 in all.
     taken: Cell<u64>,
     end: Cell<Option<End>>,
-    /// libssh2 has had a piece and has not come back for more yet.
+    /// libssh2 has had a piece, and nobody has said yet that it handed out all of that.
     is_piece_out: Cell<bool>,
     /// Something was given since everything was last handed out.
     is_fresh: Cell<bool>,
@@ -156,10 +156,11 @@ impl Inbox {
         self.is_end_told.get()
     }
 
-    /// Whether another call of libssh2 gets on without waiting for the socket. To be asked after
-    /// both pipes were read: when nothing was given since it was last asked, everything is handed
+    /// Whether another call of libssh2 gets on without waiting for the socket. To be asked when
+    /// everything was handed out that could be, from both pipes: only then more is given. When nothing was given since it was last asked, everything is handed
     /// out, and libssh2 may know of the end.
     pub(super) fn is_ready(&self) -> bool {
+        self.is_piece_out.set(false);
         let is_fresh = self.is_fresh.replace(false);
         let has_pending = self.has_pending();
         if self.end.get().is_some() && !has_pending {
@@ -290,15 +291,13 @@ impl Inbox {
                 _ => Err(Errno::AGAIN),
             };
         }
-        let mut count = rest.len().min(buffer.len());
-        if self
-            .is_piece_out
-            .replace(end.is_some() && !self.is_piece_out.get())
-        {
+        if self.is_piece_out.get() {
             return Err(Errno::AGAIN);
         }
+        let mut count = rest.len().min(buffer.len());
         if end.is_some() {
             count = count.min(LAST_PIECE_BYTES);
+            self.is_piece_out.set(true);
         }
         buffer[..count].copy_from_slice(&rest[..count]);
         self.is_fresh.set(true);
