@@ -1,6 +1,7 @@
 //! What the engine itself costs per host, measured on scripted hosts that answer at once.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hoist::fleet::Fleet;
@@ -17,7 +18,7 @@ fn endpoint(number: usize) -> Endpoint {
         transport: TransportName::Ssh,
         port: Port::SSH,
         user: None,
-        identities: Vec::new(),
+        ssh: Arc::default(),
         host_key: None,
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use crate::host::HostName;
-use crate::outcome::{Outcome, StopReason, Summary};
+use crate::outcome::{Login, Outcome, StopReason, Summary};
 use crate::remote::Pipe;
 
 /// A host's place in the run's plan: dense, from 0, in inventory order.
@@ -48,6 +48,8 @@ pub enum EventKind {
         host: HostIndex,
         /// Lookup, connection, handshake and authentication together.
         duration: Duration,
+        /// What the host told of itself, where there was a login.
+        login: Option<Box<Login>>,
     },
     /// The command has been handed to the host.
     Started {

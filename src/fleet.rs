@@ -24,7 +24,7 @@ use crate::transport::Transport;
 /// #     let name = HostName::parse(name).unwrap();
 /// #     let (address, user) = (Address::from(&name), None);
 /// #     let (transport, port) = (TransportName::Ssh, Port::SSH);
-/// #     Endpoint { name, transport, address, port, user, identities: vec![], host_key: None }
+/// #     Endpoint { name, transport, address, port, user, ssh: Default::default(), host_key: None }
 /// # };
 /// # let hosts = vec![endpoint("web1"), endpoint("web2")];
 ///
@@ -77,7 +77,7 @@ impl Fleet {
         Plan {
             run,
             hosts: self.hosts.clone(),
-            exec,
+            exec: Some(exec),
             limits: self.limits,
         }
     }

@@ -6,11 +6,14 @@
 //! program without a second thought. Nothing here resolves or dials.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use thiserror::Error;
+
+mod ssh;
+
+pub use ssh::{AddressFamily, Algorithms, AuthMethod, HostKeyPolicy, Route, SshSettings};
 
 /// Longest host name in bytes: `<name>.status` with a temporary suffix still fits the 255 bytes
 /// of a file name on every common filesystem.
@@ -407,7 +410,7 @@ impl Host {
 }
 
 /// Where and as whom one host is reached, with every setting applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// The host's name in the results.
     pub name: HostName,
@@ -419,8 +422,8 @@ pub struct Endpoint {
     pub port: Port,
     /// Account; `None` under the local transport, which has no login.
     pub user: Option<UserName>,
-    /// Private key files, in the order tried.
-    pub identities: Vec<PathBuf>,
+    /// How SSH goes about it.
+    pub ssh: Arc<SshSettings>,
     /// The only host key accepted, if the inventory names one: `ssh-ed25519 AAAA…`.
     pub host_key: Option<Box<str>>,
 }

@@ -35,6 +35,7 @@
 //! | [`host`], [`remote`], [`outcome`] | the words: a host, a command, what became of it |
 //! | [`hostset`] | patterns such as `web[01-20],!web07`, and folding back to them |
 //! | [`inventory`], [`selection`] | hosts, groups and variables from files; which of them are meant |
+//! | [`ssh_config`] | what the configuration of `ssh` says about a host |
 //! | [`plan`] | everything decided before the first connection |
 //! | [`engine`] | works a plan: limits, deadlines, retries, stopping |
 //! | [`transport`] | SSH, this machine, and a scripted fake behind one trait |
@@ -57,4 +58,5 @@ pub mod render;
 pub mod selection;
 pub mod shell;
 pub mod spool;
+pub mod ssh_config;
 pub mod transport;

@@ -9,6 +9,19 @@ use std::time::{Duration, SystemTime};
 
 use crate::remote::ExitStatus;
 
+/// What a host told of itself when it was logged in to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The server's version line: `SSH-2.0-OpenSSH_9.2p1`; what can't be printed is escaped.
+    pub server: String,
+    /// Type of the host's key: `ssh-ed25519`.
+    pub host_key: String,
+    /// The key's fingerprint: `SHA256:…`.
+    pub fingerprint: String,
+    /// How the login went: `publickey`, `none`.
+    pub method: &'static str,
+}
+
 /// The class of an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Status {

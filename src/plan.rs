@@ -15,17 +15,21 @@ pub struct Plan {
     pub run: RunId,
     /// Whom to work, in the order they are started and shown.
     pub hosts: Vec<Endpoint>,
-    /// What each of them executes.
-    pub exec: Exec,
+    /// What each of them executes; without it they are only logged in to.
+    pub exec: Option<Exec>,
     /// How hard to go.
     pub limits: Limits,
 }
 
 impl Plan {
-    /// Returns what the host at `index` executes: the command with `HOIST_HOST`, `HOIST_INDEX`
-    /// (from 0) and `HOIST_TOTAL` in its environment.
-    pub fn exec_for(&self, index: usize) -> Exec {
-        let mut exec = self.exec.clone();
+    /// Returns what the host at `index` executes, if anything: the command with the host's own variables, those
+    /// of the command, and `HOIST_HOST`, `HOIST_INDEX` (from 0) and `HOIST_TOTAL` in its
+    /// environment; of two values the later one counts.
+    pub fn exec_for(&self, index: usize) -> Option<Exec> {
+        let mut exec = self.exec.clone()?;
+        let host = self.hosts[index].ssh.environment.iter();
+        let host = host.map(|(name, value)| (name.clone(), OsString::from(value)));
+        exec.env.splice(0..0, host);
         let own: [(&str, OsString); 3] = [
             ("HOIST_HOST", self.hosts[index].name.as_str().into()),
             ("HOIST_INDEX", index.to_string().into()),
@@ -33,7 +37,7 @@ impl Plan {
         ];
         exec.env
             .extend(own.map(|(name, value)| (name.to_owned(), value)));
-        exec
+        Some(exec)
     }
 }
 

@@ -6,10 +6,13 @@
 
 use std::cell::Cell;
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::host::{Address, Endpoint, HostName, NameError, Port, TransportName, UserName};
+use crate::host::{
+    Address, Endpoint, HostName, NameError, Port, SshSettings, TransportName, UserName,
+};
 use crate::remote::{Command, Exec, ExitStatus, Pipe};
 use crate::transport::local::Local;
 use crate::transport::ssh::{Ssh, SshError, SshOptions};
@@ -89,24 +92,31 @@ impl Shell {
         }
     }
 
-    /// Returns the host at `user@host[:port]`, reached with these options. Nothing is contacted yet.
+    /// Returns the host at `user@host[:port]`, reached with these settings and keys. Nothing is
+    /// contacted yet.
     ///
     /// ```no_run
+    /// use hoist::host::SshSettings;
     /// use hoist::shell::Shell;
     /// use hoist::transport::ssh::SshOptions;
     ///
-    /// let options = SshOptions {
+    /// let settings = SshSettings {
     ///     known_hosts: vec!["/home/me/.ssh/known_hosts".into()],
     ///     agent: Some("/run/user/1000/ssh-agent.sock".into()),
-    ///     ..SshOptions::default()
+    ///     ..SshSettings::default()
     /// };
-    /// let output = Shell::ssh("ubuntu@192.0.2.7", options)?.run(["uname", "-r"])?;
+    /// let shell = Shell::ssh("ubuntu@192.0.2.7", settings, SshOptions::default())?;
+    /// let output = shell.run(["uname", "-r"])?;
     /// # Ok::<(), hoist::shell::ShellError>(())
     /// ```
     ///
     /// # Errors
     /// When the destination can't be read, or names no user.
-    pub fn ssh(destination: &str, options: SshOptions) -> Result<Self, ShellError> {
+    pub fn ssh(
+        destination: &str,
+        settings: SshSettings,
+        options: SshOptions,
+    ) -> Result<Self, ShellError> {
         let (user, host) = destination
             .rsplit_once('@')
             .ok_or_else(|| ShellError::NoUser(crate::host::escaped(destination)))?;
@@ -115,11 +125,13 @@ impl Shell {
         let endpoint = Endpoint {
             port,
             user,
+            ssh: Arc::new(settings),
             ..endpoint(host.parse()?, TransportName::Ssh)
         };
+        let ssh = Ssh::new(options, std::slice::from_ref(&endpoint))?;
         Ok(Self {
             endpoint,
-            transport: Box::new(Ssh::new(options)?),
+            transport: Box::new(ssh),
         })
     }
 
@@ -177,7 +189,7 @@ fn endpoint(name: HostName, transport: TransportName) -> Endpoint {
         transport,
         port: Port::SSH,
         user: None,
-        identities: Vec::new(),
+        ssh: Arc::default(),
         host_key: None,
     }
 }
@@ -207,7 +219,7 @@ mod tests {
         assert_eq!(split("[2001:db8::1]:2222"), Ok(("2001:db8::1", 2222)));
         assert!(split("web1:ssh").is_err());
         assert!(matches!(
-            Shell::ssh("web1", SshOptions::default()),
+            Shell::ssh("web1", SshSettings::default(), SshOptions::default()),
             Err(ShellError::NoUser(_))
         ));
     }

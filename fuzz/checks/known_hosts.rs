@@ -282,7 +282,7 @@ fn check_append(path: &Path, lines: &[Line<'_>]) {
     let before = std::fs::read(path).expect("the file can be read");
     let host = "appended.example.org";
     let form = host_form(host, Port::SSH);
-    KnownHosts::append(path, &[(form.clone(), stranger())]).expect("it can be written");
+    KnownHosts::append(path, &[(form.clone(), stranger())], false).expect("it can be written");
     let after = std::fs::read(path).expect("the file can be read");
     assert!(after.starts_with(&before));
     let (index, _) = KnownHosts::load(&[path.to_owned()], &[]);

@@ -18,6 +18,7 @@ use super::pace;
 use super::report::{Outflow, Reporter};
 use super::workers::Shift;
 use crate::event::{EventKind, HostIndex};
+use crate::host::{Endpoint, Route};
 use crate::outcome::{Killed, Kind, Outcome, PipeTotal};
 use crate::remote::{Exec, ExitStatus, Signal};
 use crate::transport::{ConnectError, End, Phase, Process, Progress, Session, UnknownKey};
@@ -33,6 +34,8 @@ const SLOT_TIME: Duration = Duration::from_secs(1);
 const BACKOFF: Duration = Duration::from_millis(500);
 /// The longest wait before another attempt.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// How exactly the time of a host behind a jump host is taken.
+const JUMP_TICK: Duration = Duration::from_millis(50);
 /// Chunks read from one host before its neighbours get a turn.
 const CHUNKS_PER_TURN: u32 = 16;
 
@@ -105,6 +108,22 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    fn endpoint(&self) -> &'a Endpoint {
+        &self.shift.plan.hosts[self.host]
+    }
+
+    /// Returns the host's own limit, else that of the plan.
+    fn connect_timeout(&self) -> Duration {
+        let own = self.endpoint().ssh.connect_timeout;
+        own.unwrap_or(self.shift.plan.limits.connect_timeout)
+    }
+
+    /// Returns how many further attempts the plan or the host's own settings allow.
+    fn retries(&self) -> u32 {
+        let own = self.endpoint().ssh.connection_attempts.saturating_sub(1);
+        own.max(self.shift.plan.limits.retries)
+    }
+
     /// Connects, again where that may help and is allowed.
     async fn connect(&mut self, handshakes: &Semaphore) -> Result<Box<dyn Session>, ConnectError> {
         loop {
@@ -112,7 +131,7 @@ impl<'a> Attempt<'a> {
                 Ok(session) => return Ok(session),
                 Err(failure) => failure,
             };
-            if !failure.is_transient || self.count > self.shift.plan.limits.retries {
+            if !failure.is_transient || self.count > self.retries() {
                 return Err(failure);
             }
             let pause = async {
@@ -131,7 +150,7 @@ impl<'a> Attempt<'a> {
         &mut self,
         handshakes: &Semaphore,
     ) -> Result<Box<dyn Session>, ConnectError> {
-        let mut left = self.shift.plan.limits.connect_timeout;
+        let mut left = self.connect_timeout();
         for drops in 0.. {
             let (result, spent) = self.dial(handshakes, left, drops == 0).await?;
             let failure = match result {
@@ -162,6 +181,7 @@ impl<'a> Attempt<'a> {
         self.reporter.tell(EventKind::Connected {
             host: self.host,
             duration,
+            login: session.login().map(Box::new),
         });
         Ok(session)
     }
@@ -174,7 +194,7 @@ impl<'a> Attempt<'a> {
         limit: Duration,
         is_first: bool,
     ) -> Result<(Result<Box<dyn Session>, ConnectError>, Duration), ConnectError> {
-        let endpoint = &self.shift.plan.hosts[self.host];
+        let endpoint = self.endpoint();
         let turn = async {
             let place = self.shift.pace.place(endpoint).await;
             let slot = handshakes.acquire().await;
@@ -221,8 +241,8 @@ impl<'a> Attempt<'a> {
     async fn connect_within(&self, limit: Duration) -> Result<Box<dyn Session>, ConnectError> {
         let phase = Cell::new(Phase::Start);
         let deadline = async {
-            Timer::after(limit).await;
-            let whole = self.shift.plan.limits.connect_timeout;
+            self.own_time(limit, &phase).await;
+            let whole = self.connect_timeout();
             Err(ConnectError::transient(
                 Kind::ConnectTimeout,
                 format!("no answer in {whole:?} while {}", phase.get().as_str()),
@@ -232,30 +252,51 @@ impl<'a> Attempt<'a> {
             self.shift.cancel.stopped().await;
             Err(cancelled(&format!("while {}", phase.get().as_str())))
         };
-        let endpoint = &self.shift.plan.hosts[self.host];
         self.shift
             .transport
-            .connect(endpoint, &phase)
+            .connect(self.endpoint(), &phase)
             .or(deadline)
             .or(stopped)
             .await
     }
 
-    /// Runs the command on an open session and takes leave of the host.
-    async fn execute(&self, mut session: Box<dyn Session>) -> Verdict {
-        let exec = self.shift.plan.exec_for(self.host);
-        let deadline = exec
-            .timeout
-            .and_then(|limit| Instant::now().checked_add(limit));
-        let verdict = match self.spawn(&mut session, &exec, deadline).await {
-            Ok(process) => {
-                self.reporter.tell(EventKind::Started { host: self.host });
-                Execution::new(self, &exec, deadline).follow(process).await
+    /// Waits until the host has used up this much time; waiting for its jump host takes none.
+    async fn own_time(&self, limit: Duration, phase: &Cell<Phase>) {
+        let mut left = limit;
+        if matches!(self.endpoint().ssh.route, Route::Jump(_)) {
+            while !left.is_zero() {
+                let tick = left.min(JUMP_TICK);
+                let is_own = phase.get() != Phase::Jump;
+                Timer::after(tick).await;
+                if is_own || phase.get() != Phase::Jump {
+                    left -= tick;
+                }
             }
-            Err(verdict) => verdict,
+        }
+        Timer::after(left).await;
+    }
+
+    /// Runs the command, if there is one, on an open session and takes leave of the host.
+    async fn execute(&self, mut session: Box<dyn Session>) -> Verdict {
+        let verdict = match self.shift.plan.exec_for(self.host) {
+            Some(exec) => self.execute_on(&mut session, &exec).await,
+            None => Verdict::default(),
         };
         within(CLOSE_TIME, session.close()).await;
         verdict
+    }
+
+    async fn execute_on(&self, session: &mut Box<dyn Session>, exec: &Exec) -> Verdict {
+        let deadline = exec
+            .timeout
+            .and_then(|limit| Instant::now().checked_add(limit));
+        match self.spawn(session, exec, deadline).await {
+            Ok(process) => {
+                self.reporter.tell(EventKind::Started { host: self.host });
+                Execution::new(self, exec, deadline).follow(process).await
+            }
+            Err(verdict) => verdict,
+        }
     }
 
     /// Starts the command; the host has as long to agree as it had to connect.
@@ -265,7 +306,7 @@ impl<'a> Attempt<'a> {
         exec: &Exec,
         deadline: Option<Instant>,
     ) -> Result<Box<dyn Process>, Verdict> {
-        let limit = self.shift.plan.limits.connect_timeout;
+        let limit = self.connect_timeout();
         let not_started = |kind, limit: Duration| {
             let message = format!("the host did not start the command in {limit:?}");
             Err(Verdict::failed(kind, message))
@@ -308,7 +349,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn outcome(&self, verdict: Verdict) -> Outcome {
-        let endpoint = &self.shift.plan.hosts[self.host];
+        let endpoint = self.endpoint();
         Outcome {
             kind: verdict.kind,
             exit: verdict.exit,

@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -20,14 +21,14 @@ fn plan(names: &[&str]) -> Plan {
             transport: TransportName::Ssh,
             port: Port::SSH,
             user: None,
-            identities: Vec::new(),
+            ssh: Arc::default(),
             host_key: None,
         }
     };
     Plan {
         run: RunId::new(SystemTime::UNIX_EPOCH, 0),
         hosts: names.iter().map(endpoint).collect(),
-        exec: Exec::new(Command::Argv(vec![OsString::from("true")])),
+        exec: Some(Exec::new(Command::Argv(vec![OsString::from("true")]))),
         limits: Limits {
             fan_out: 64,
             handshakes: 64,
@@ -236,7 +237,7 @@ fn a_silent_host_is_given_up_and_the_phase_is_named() {
 #[test]
 fn a_command_that_never_ends_is_ended() {
     let mut plan = plan(&["polite", "stubborn"]);
-    plan.exec.timeout = Some(Duration::from_millis(50));
+    plan.exec.as_mut().unwrap().timeout = Some(Duration::from_millis(50));
     let never = Gate::new();
     let fake = Fake::new()
         .host("polite", Script::new().says("x").waits_for(&never))
@@ -265,7 +266,7 @@ const SOON: Duration = Duration::from_millis(50);
 fn limited(script: Script, connect_timeout: Duration, timeout: Option<Duration>) -> Outcome {
     let mut plan = plan(&["h"]);
     plan.limits.connect_timeout = connect_timeout;
-    plan.exec.timeout = timeout;
+    plan.exec.as_mut().unwrap().timeout = timeout;
     let (_, log) = work(&plan, &Fake::new().host("h", script));
     log.outcomes()[0].1.clone()
 }
@@ -307,7 +308,7 @@ fn the_commands_limit_holds_while_it_is_started() {
 #[test]
 fn the_commands_limit_holds_within_the_grace_period() {
     let mut plan = plan(&["h"]);
-    plan.exec.timeout = Some(Duration::from_millis(200));
+    plan.exec.as_mut().unwrap().timeout = Some(Duration::from_millis(200));
     plan.limits.grace = Duration::MAX;
     let cancel = Cancel::new();
     let mut log = Log::new();
@@ -365,7 +366,7 @@ fn connections_are_made_at_the_rate_that_is_given() {
 #[test]
 fn output_beyond_the_limit_is_counted_and_dropped() {
     let mut plan = plan(&["h"]);
-    plan.exec.max_output = Some(5);
+    plan.exec.as_mut().unwrap().max_output = Some(5);
     let script = Script::new()
         .says("abc")
         .says("defgh")
@@ -538,7 +539,7 @@ fn a_failing_listener_does_not_stop_the_run() {
 #[test]
 fn hosts_know_their_place() {
     let plan = plan(&["a", "b"]);
-    let env = plan.exec_for(1).env;
+    let env = plan.exec_for(1).unwrap().env;
     let value = |name: &str| env.iter().find(|(key, _)| key == name).unwrap().1.clone();
     assert_eq!(value("HOIST_HOST"), "b");
     assert_eq!(value("HOIST_INDEX"), "1");

@@ -42,8 +42,16 @@ impl<W: Write> Events<W> {
         match &event.kind {
             EventKind::RunStarted { .. } => write_hosts(&mut line, &self.run)?,
             EventKind::Attempt { attempt, .. } => line.raw("attempt", &attempt.to_string())?,
-            EventKind::Connected { duration, .. } => {
+            EventKind::Connected {
+                duration, login, ..
+            } => {
                 line.raw("duration_ms", &millis(*duration).to_string())?;
+                if let Some(login) = login {
+                    line.text("server", &login.server)?;
+                    line.text("host_key", &login.host_key)?;
+                    line.text("fingerprint", &login.fingerprint)?;
+                    line.text("login", login.method)?;
+                }
             }
             EventKind::Started { .. } => {}
             EventKind::Output { pipe, bytes, .. } => {

@@ -159,6 +159,7 @@ pub(super) fn every_event() -> Vec<Event> {
         EventKind::Connected {
             host,
             duration: Duration::from_millis(81),
+            login: None,
         },
         EventKind::Started { host },
         EventKind::Stopping {

@@ -259,6 +259,8 @@ impl Transport for Fake {
                         algorithm: "ssh-ed25519".to_owned(),
                         fingerprint: "SHA256:fake".to_owned(),
                         blob: Vec::new(),
+                        file: None,
+                        is_hashed: false,
                     })),
                     ..ConnectError::permanent(Kind::HostKeyUnknown, "the host's key is not known")
                 });

@@ -11,12 +11,13 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 
 use thiserror::Error;
 
 use crate::host::{Endpoint, TransportName};
-use crate::outcome::Kind;
+use crate::outcome::{Kind, Login};
 use crate::remote::{Exec, ExitStatus, Pipe, Signal};
 
 pub mod fake;
@@ -55,6 +56,11 @@ pub trait Session {
 
     /// Returns the address the connection goes to, as numbers, where there is one.
     fn peer(&self) -> Option<String>;
+
+    /// Returns what the host told of itself, where there was a login.
+    fn login(&self) -> Option<Login> {
+        None
+    }
 
     /// Ends the connection, within a bounded short time.
     fn close(self: Box<Self>) -> Work<'static, ()>;
@@ -116,6 +122,8 @@ pub enum Phase {
     Start,
     /// Looking up the name.
     Lookup,
+    /// Waiting for the jump host that leads there: none of the host's own time.
+    Jump,
     /// Opening the TCP connection.
     Connect,
     /// SSH version and key exchange.
@@ -130,6 +138,7 @@ impl Phase {
         match self {
             Self::Start => "starting",
             Self::Lookup => "looking up the name",
+            Self::Jump => "waiting for the jump host",
             Self::Connect => "connecting",
             Self::Handshake => "waiting for the SSH handshake",
             Self::Authentication => "logging in",
@@ -204,6 +213,10 @@ pub struct UnknownKey {
     pub fingerprint: String,
     /// The key itself in SSH wire form (RFC 4253 §6.6).
     pub blob: Vec<u8>,
+    /// Where it is remembered, if anywhere.
+    pub file: Option<PathBuf>,
+    /// The host's name is written hashed there.
+    pub is_hashed: bool,
 }
 
 /// Reaches every host by its own transport.

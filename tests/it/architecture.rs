@@ -20,8 +20,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("event", &["host", "outcome", "remote"]),
     ("inventory", &["host", "hostset"]),
     ("selection", &["host", "hostset", "inventory"]),
+    ("ssh_config", &["host"]),
     ("plan", &["event", "host", "remote"]),
-    ("transport", &["host", "outcome", "quote", "remote"]),
+    (
+        "transport",
+        &["host", "outcome", "quote", "remote", "ssh_config"],
+    ),
     ("spool", &["remote"]),
     (
         "engine",
@@ -51,6 +55,7 @@ const ALL: &[&str] = &[
     "selection",
     "shell",
     "spool",
+    "ssh_config",
     "transport",
 ];
 
@@ -59,7 +64,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("ssh2", &["src/transport/ssh"]),
     ("libssh2_sys", &["src/transport/ssh"]),
     ("libc", &["src/transport/ssh"]),
-    ("openssl", &["src/transport/ssh"]),
+    ("openssl", &["src/transport/ssh", "src/ssh_config/resolved"]),
     ("ssh_key", &["src/transport/ssh"]),
     ("ed25519_dalek", &["src/transport/ssh"]),
     ("globset", &["src/hostset", "src/selection"]),
@@ -67,7 +72,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("comfy_table", &["src/render/table"]),
     ("rayon", &["src/engine"]),
     ("crossbeam_channel", &["src/engine"]),
-    ("async_executor", &["src/engine"]),
+    ("async_executor", &["src/engine", "src/transport/ssh/jump"]),
     ("clap", &["src/bin/hoist"]),
     ("clap_complete", &["src/bin/hoist"]),
     ("clap_mangen", &["src/bin/hoist"]),

@@ -7,7 +7,7 @@ use crate::support::fleet::Fleet;
 use crate::support::keys::KeyPair;
 use crate::support::namespace::{Account, Namespace, in_namespace};
 use crate::support::process::{Running, must};
-use crate::support::sshd::{Configuration, Sshd};
+use crate::support::sshd::{self, Configuration, Sshd};
 use crate::support::{PATIENCE, installed, names};
 
 const RUN: &str = "run -o jsonl -- true";
@@ -260,4 +260,68 @@ fn a_password_is_not_sent_to_a_key_nobody_knows() {
         let log = sshd.log().to_string();
         assert!(!log.contains("password for"), "{log}");
     });
+}
+
+#[test]
+fn certificates_log_in_where_only_their_authority_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = KeyPair::generate(&folder.path().join("authority"), "ed25519");
+    let trusted = format!(
+        "TrustedUserCAKeys {}",
+        authority.path.with_extension("pub").display()
+    );
+    let sshd = Sshd::with().line(&trusted).start();
+    let user = sshd::user();
+    for algorithm in ["ed25519", "ecdsa", "rsa"] {
+        let fleet = without_identity("web1", &sshd);
+        let key = KeyPair::generate(&fleet.tree().join("home/.ssh/own"), algorithm);
+        let public = key.path.with_extension("pub");
+        let sign: [&dyn AsRef<std::ffi::OsStr>; 8] = [
+            &"-q",
+            &"-s",
+            &authority.path,
+            &"-I",
+            &"me",
+            &"-n",
+            &user,
+            &public,
+        ];
+        must("ssh-keygen", &sign);
+        let path = key.path.to_str().unwrap();
+        // Beside the key it is found by itself.
+        let ended = fleet
+            .argv(["run", "-o", "jsonl", "--identity", path, "--", "true"])
+            .run();
+        assert_eq!(
+            ended.record("web1").text("status"),
+            "ok",
+            "{algorithm}\n{ended}"
+        );
+        let beside = format!("{path}-cert.pub");
+        let elsewhere = fleet.tree().join("elsewhere.pub");
+        std::fs::rename(&beside, &elsewhere).unwrap();
+        fleet
+            .argv(["run", "-o", "jsonl", "--identity", path, "--", "true"])
+            .run()
+            .code(3);
+        let option = format!("CertificateFile={}", elsewhere.display());
+        let ended = fleet
+            .argv([
+                "run",
+                "-o",
+                "jsonl",
+                "-O",
+                &option,
+                "--identity",
+                path,
+                "--",
+                "true",
+            ])
+            .run();
+        assert_eq!(
+            ended.record("web1").text("status"),
+            "ok",
+            "{algorithm}\n{ended}"
+        );
+    }
 }

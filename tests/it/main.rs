@@ -20,6 +20,8 @@ mod cli;
 mod dropbear;
 /// The number hoist ends with.
 mod exit_codes;
+/// `hoist explain` and `hoist hosts --resolve`.
+mod explain;
 /// Hosts that fail in every way, among hosts that don't.
 mod failures;
 /// Every fault a host can have, beside twenty good hosts.
@@ -34,6 +36,8 @@ mod host_keys;
 mod hosts;
 /// Inventories of every kind, good and hostile.
 mod inventories;
+/// Hosts behind jump hosts and commands.
+mod jumps;
 /// Large outputs, little memory, few descriptors, many hosts.
 mod limits;
 /// Arguments and environment through every login shell.
@@ -42,6 +46,8 @@ mod login_shells;
 mod man;
 /// What `hoist run` prints and writes.
 mod output;
+/// `hoist ping`.
+mod ping;
 /// `hoist run` on this machine.
 mod run;
 /// Configuration file, variables, arguments.
@@ -50,5 +56,9 @@ mod settings;
 mod signals;
 /// Commands over SSH against OpenSSH.
 mod ssh;
+/// The configuration of `ssh`, next to `ssh -G`.
+mod ssh_config;
+/// What settings of the configuration of `ssh` do to a run.
+mod ssh_settings;
 /// What is different on a terminal.
 mod terminal;

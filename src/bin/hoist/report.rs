@@ -256,7 +256,7 @@ mod tests {
     fn usage_errors_say_what_is_wrong_and_how_to_go_on() {
         assert_snapshot!(refused(&["run", "--fanout", "3", "x"]), @"hoist: `--fanout` is not a flag here; did you mean `--fan-out`?");
         assert_snapshot!(refused(&["run", "-u", "root", "x"]), @"hoist: `-u` is not a flag here; see `hoist run --help`");
-        assert_snapshot!(refused(&["run", "--jump", "bastion", "x"]), @"hoist: `--jump` is not a flag here; see `hoist run --help`");
+        assert_snapshot!(refused(&["run", "--blaze", "x"]), @"hoist: `--blaze` is not a flag here; see `hoist run --help`");
         assert_snapshot!(refused(&["run", "-f"]), @"hoist: --fan-out needs a value");
         assert_snapshot!(refused(&["run", "-f", "0", "x"]), @"hoist: --fan-out: `0` is not a whole number from 1");
         assert_snapshot!(refused(&["run", "-o", "tabel", "x"]), @"hoist: --output: `tabel` is not one of table, stream, group, json, jsonl, csv, tsv, raw, none; did you mean `table`?");

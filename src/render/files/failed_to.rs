@@ -131,7 +131,7 @@ mod tests {
             transport: TransportName::Ssh,
             port: Port::SSH,
             user: None,
-            identities: Vec::new(),
+            ssh: std::sync::Arc::default(),
             host_key: None,
         }
     }

@@ -11,44 +11,101 @@ use ssh2::{KeyboardInteractivePrompt, Prompt};
 
 use super::agent::{self, Agent, AgentKey};
 use super::ffi::{self, EAGAIN, Sign, SignPause};
-use super::identity::Identity;
+use super::identity::{Certificate, Identity, NamedKey};
 use super::inbox;
 use super::link::{Link, LinkError, code_of};
 use super::secret::Secret;
 use super::wire::Reader;
-use crate::host::UserName;
+use crate::host::{AuthMethod, UserName};
 use crate::outcome::Kind;
 use crate::transport::ConnectError;
 
+/// How a login goes that needs nothing (RFC 4252 §5.2).
+const NO_METHOD: &str = "none";
 /// Rounds of keyboard-interactive questions that are answered.
 const MAX_ROUNDS: usize = 4;
 
-/// What may be tried, in order.
+/// What may be tried.
 pub(super) struct Credentials<'a> {
-    /// Keys read from files.
-    pub(super) identities: Vec<&'a Identity>,
+    /// Ways to log in, in order.
+    pub(super) methods: &'a [AuthMethod],
+    /// Keys that the host's settings name, in order.
+    pub(super) keys: Vec<&'a NamedKey>,
+    /// Certificates, each for one of the keys.
+    pub(super) certificates: Vec<&'a Certificate>,
     /// Keys an agent holds.
     pub(super) agent: Option<(&'a Path, &'a [AgentKey])>,
+    /// Keys of the agent that the settings don't name are left alone.
+    pub(super) is_identities_only: bool,
     /// The password, if the host's key was verified.
     pub(super) password: Option<&'a Secret>,
     /// Why a password that was given may not be sent.
     pub(super) withheld: Option<&'static str>,
 }
 
-/// Logs in, or says what was tried and what the server would take.
+impl<'a> Credentials<'a> {
+    /// Returns the agent's key with this public half.
+    fn held(&self, public: &[u8]) -> Option<(&'a Path, &'a AgentKey)> {
+        let (socket, keys) = self.agent?;
+        let key = keys.iter().find(|key| key.blob == public)?;
+        Some((socket, key))
+    }
+
+    /// Returns who signs with a key that is named.
+    fn signer(&self, key: &'a NamedKey) -> Option<Signer<'a>> {
+        Some(match key {
+            NamedKey::Own(identity) => Signer::Key(identity),
+            NamedKey::Agent { public, .. } => {
+                let (socket, key) = self.held(public)?;
+                Signer::Agent(AgentSigner::new(socket, key))
+            }
+        })
+    }
+
+    /// Returns the keys in the order they are offered: certificates and the keys that are named,
+    /// the likeliest, then what else the agent holds.
+    fn signers(&self) -> Vec<(String, &'a [u8], Signer<'a>)> {
+        let mut signers = Vec::new();
+        for certificate in &self.certificates {
+            let mut keys = self.keys.iter();
+            let key = keys.find(|key| key.public() == certificate.public);
+            if let Some(signer) = key.and_then(|key| self.signer(key)) {
+                let name = format!("certificate {}", certificate.path.display());
+                signers.push((name, certificate.blob.as_slice(), signer));
+            }
+        }
+        for key in &self.keys {
+            if let Some(signer) = self.signer(key) {
+                let name = format!("key {}", key.path().display());
+                signers.push((name, key.public(), signer));
+            }
+        }
+        if let (Some((socket, keys)), false) = (self.agent, self.is_identities_only) {
+            for key in keys {
+                if signers.iter().all(|(_, public, _)| *public != key.blob) {
+                    let signer = Signer::Agent(AgentSigner::new(socket, key));
+                    signers.push((format!("agent key {}", key.comment), &key.blob, signer));
+                }
+            }
+        }
+        signers
+    }
+}
+
+/// Logs in and returns how, or says what was tried and what the server would take.
 pub(super) async fn log_in(
     link: &Link,
     user: &UserName,
     credentials: &Credentials<'_>,
-) -> Result<(), ConnectError> {
+) -> Result<&'static str, ConnectError> {
     let mut login = Login {
         link,
         user,
         tried: Vec::new(),
     };
     match login.run(credentials).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(login.refused(credentials).await),
+        Ok(Some(method)) => Ok(method),
+        Ok(None) => Err(login.refused(credentials).await),
         Err(error) => Err(login.broken(&error)),
     }
 }
@@ -61,69 +118,73 @@ struct Login<'a> {
 }
 
 impl Login<'_> {
-    async fn run(&mut self, credentials: &Credentials<'_>) -> Result<bool, LinkError> {
-        for identity in &credentials.identities {
-            let mut signer = Signer::Key(identity);
-            if self.offer(&identity.public, &mut signer).await? {
-                return Ok(true);
+    /// Tries all ways; returns the one that was accepted.
+    async fn run(
+        &mut self,
+        credentials: &Credentials<'_>,
+    ) -> Result<Option<&'static str>, LinkError> {
+        let mut is_asked = false;
+        for method in credentials.methods {
+            let is_in = match method {
+                AuthMethod::PublicKey => self.keys(credentials).await?,
+                _ => match credentials.password {
+                    None => false,
+                    Some(password) => {
+                        is_asked = true;
+                        let Some(offered) = self.methods().await? else {
+                            return Ok(Some(NO_METHOD));
+                        };
+                        self.password(*method, &offered, password).await?
+                    }
+                },
+            };
+            if is_in {
+                return Ok(Some(method.as_str()));
             }
-            self.tried.push(format!("key {}", identity.path.display()));
         }
-        if let Some((socket, keys)) = credentials.agent {
-            for key in keys
-                .iter()
-                .filter(|key| !is_among(key, &credentials.identities))
-            {
-                let mut signer = Signer::Agent(AgentSigner::new(socket, key));
-                if self.offer(&key.blob, &mut signer).await? {
-                    return Ok(true);
-                }
-                self.tried.push(format!("agent key {}", key.comment));
-            }
-        }
-        self.password(credentials).await
+        // With nothing to offer, the server may still take the login as it is.
+        let is_nothing_tried = self.tried.is_empty() && !is_asked;
+        let is_in = is_nothing_tried && self.methods().await?.is_none();
+        Ok(is_in.then_some(NO_METHOD))
     }
 
-    async fn password(&mut self, credentials: &Credentials<'_>) -> Result<bool, LinkError> {
-        let Some(password) = credentials.password else {
-            return self.nothing(credentials).await;
-        };
-        let Some(methods) = self.methods().await? else {
-            return Ok(true);
-        };
-        if methods.split(',').any(|method| method == "password") {
-            if self
-                .accepted(|s| s.userauth_password(self.user.as_str(), password.expose()))
-                .await?
-            {
+    async fn keys(&mut self, credentials: &Credentials<'_>) -> Result<bool, LinkError> {
+        for (name, public, mut signer) in credentials.signers() {
+            if self.offer(public, &mut signer).await? {
                 return Ok(true);
             }
-            self.tried.push("password".to_owned());
-        }
-        if methods
-            .split(',')
-            .any(|method| method == "keyboard-interactive")
-        {
-            let mut answers = Answers {
-                password,
-                rounds: 0,
-            };
-            let ask = |s: &ssh2::Session| {
-                s.userauth_keyboard_interactive(self.user.as_str(), &mut answers)
-            };
-            if self.accepted(ask).await? {
-                return Ok(true);
-            }
-            self.tried.push("keyboard-interactive".to_owned());
+            self.tried.push(name);
         }
         Ok(false)
     }
 
-    /// With nothing to offer, the server may still take the login as it is.
-    async fn nothing(&mut self, credentials: &Credentials<'_>) -> Result<bool, LinkError> {
-        let has_keys = !credentials.identities.is_empty()
-            || credentials.agent.is_some_and(|(_, keys)| !keys.is_empty());
-        Ok(!has_keys && self.methods().await?.is_none())
+    /// Tries the password in one way, if the host offers that.
+    async fn password(
+        &mut self,
+        method: AuthMethod,
+        offered: &str,
+        password: &Secret,
+    ) -> Result<bool, LinkError> {
+        let name = method.as_str();
+        if offered.split(',').all(|offered| offered != name) {
+            return Ok(false);
+        }
+        let user = self.user.as_str();
+        let is_in = if method == AuthMethod::Password {
+            let send = |s: &ssh2::Session| s.userauth_password(user, password.expose());
+            self.accepted(send).await?
+        } else {
+            let mut answers = Answers {
+                password,
+                rounds: 0,
+            };
+            let ask = |s: &ssh2::Session| s.userauth_keyboard_interactive(user, &mut answers);
+            self.accepted(ask).await?
+        };
+        if !is_in {
+            self.tried.push(name.to_owned());
+        }
+        Ok(is_in)
     }
 
     /// Offers one key and proves it. `Ok(false)` when the server doesn't want it.
@@ -220,12 +281,6 @@ fn takes_password(methods: &str) -> bool {
         .any(|method| matches!(method, "password" | "keyboard-interactive"))
 }
 
-fn is_among(key: &AgentKey, identities: &[&Identity]) -> bool {
-    identities
-        .iter()
-        .any(|identity| identity.public == key.blob)
-}
-
 /// Who signs.
 enum Signer<'a> {
     /// A key in memory, at once.
@@ -313,7 +368,8 @@ impl<'a> AgentSigner<'a> {
     }
 }
 
-/// Returns the signature algorithm named in what the server wants signed (RFC 4252 §7).
+/// Returns the signature algorithm named in what the server wants signed (RFC 4252 §7). With a
+/// certificate it is that of the key.
 fn algorithm_of(data: &[u8]) -> Option<String> {
     let mut reader = Reader::new(data);
     reader.string()?; // session identifier
@@ -322,7 +378,12 @@ fn algorithm_of(data: &[u8]) -> Option<String> {
     reader.string()?; // service
     reader.string()?; // "publickey"
     reader.take(1)?; // TRUE
-    String::from_utf8(reader.string()?.to_vec()).ok()
+    let name = std::str::from_utf8(reader.string()?).ok()?;
+    Some(
+        name.strip_suffix("-cert-v01@openssh.com")
+            .unwrap_or(name)
+            .to_owned(),
+    )
 }
 
 /// Answers the first hidden question of each round with the password.

@@ -7,7 +7,7 @@
 //! each call.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 
@@ -216,6 +216,43 @@ impl RawChannel {
             // SAFETY: as above; reads a field.
             None => Err(unsafe { raw::libssh2_session_last_errno(&raw mut *locked) }),
         }
+    }
+
+    /// Opens a channel that the host connects to `host` and `port` (RFC 4254 §7.2). Call again with
+    /// the same ones on `EAGAIN`; no other channel can be opened meanwhile.
+    pub(super) fn direct_tcpip(
+        session: &ssh2::Session,
+        host: &str,
+        port: u16,
+    ) -> Result<Self, i32> {
+        let host = CString::new(host).map_err(|_| raw::LIBSSH2_ERROR_INVAL)?;
+        let mut locked = session.raw();
+        // SAFETY: the session is live while locked; both texts are NUL-terminated and outlive the
+        // call, which copies them.
+        let channel = unsafe {
+            raw::libssh2_channel_direct_tcpip_ex(
+                &raw mut *locked,
+                host.as_ptr(),
+                c_int::from(port),
+                c"127.0.0.1".as_ptr(),
+                0,
+            )
+        };
+        match NonNull::new(channel) {
+            Some(channel) => Ok(Self {
+                session: session.clone(),
+                channel,
+            }),
+            // SAFETY: as above; reads a field.
+            None => Err(unsafe { raw::libssh2_session_last_errno(&raw mut *locked) }),
+        }
+    }
+
+    /// Closes the channel and waits until the host has done so. Call again on `EAGAIN`.
+    pub(super) fn close(&self) -> Result<(), i32> {
+        let _locked = self.session.raw();
+        // SAFETY: the channel is live until drop.
+        status(unsafe { raw::libssh2_channel_close(self.channel.as_ptr()) })
     }
 
     /// Asks the host to run `line` (RFC 4254 §6.5). Call again with the same line on `EAGAIN`.

@@ -23,6 +23,7 @@ use self::openssh::Container;
 use self::pem::{Block, Encryption};
 use self::signing::{SignError, SigningKey};
 use super::known_hosts;
+use super::wire::{Reader, put_string};
 use crate::host::escaped;
 
 mod openssh;
@@ -157,6 +158,91 @@ pub struct Identity {
     /// The public key in wire form.
     pub public: Vec<u8>,
     key: SigningKey,
+}
+
+/// A key that hosts are shown because a file names it.
+#[derive(Debug, Clone)]
+pub enum NamedKey {
+    /// It signs by itself.
+    Own(Identity),
+    /// An agent signs; the file told only the public half.
+    Agent {
+        /// The file.
+        path: PathBuf,
+        /// The public key in wire form.
+        public: Vec<u8>,
+    },
+}
+
+impl NamedKey {
+    /// Returns the file that names it.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Own(identity) => &identity.path,
+            Self::Agent { path, .. } => path,
+        }
+    }
+
+    /// Returns the public key in wire form.
+    pub fn public(&self) -> &[u8] {
+        match self {
+            Self::Own(identity) => &identity.public,
+            Self::Agent { public, .. } => public,
+        }
+    }
+}
+
+/// A certificate that vouches for a user's key (PROTOCOL.certkeys of OpenSSH).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// The certificate in wire form.
+    pub blob: Vec<u8>,
+    /// The public key it vouches for, in wire form.
+    pub public: Vec<u8>,
+}
+
+impl Certificate {
+    /// Reads a certificate as `ssh-keygen -s` writes it; `None` if the file holds none.
+    pub fn load(path: &Path) -> Option<Self> {
+        let mut text = Vec::new();
+        let file = File::open(path).ok()?;
+        file.take(MAX_FILE_BYTES).read_to_end(&mut text).ok()?;
+        let blob = known_hosts::public_key(&text)?;
+        Some(Self {
+            path: path.to_owned(),
+            public: key_of(&blob)?,
+            blob,
+        })
+    }
+
+    /// Returns where `ssh` looks for a key's certificate by itself.
+    pub fn beside(key: &Path) -> PathBuf {
+        let mut name = key.as_os_str().to_owned();
+        name.push("-cert.pub");
+        name.into()
+    }
+}
+
+/// Takes the key out of a certificate: after the type and a nonce come the fields of the key.
+fn key_of(certificate: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = Reader::new(certificate);
+    let kind = std::str::from_utf8(reader.string()?).ok()?;
+    let kind = kind.strip_suffix("-cert-v01@openssh.com")?;
+    let (name, fields) = match kind {
+        "ssh-ed25519" => (kind.to_owned(), 1),
+        "sk-ssh-ed25519" => (format!("{kind}@openssh.com"), 2),
+        "sk-ecdsa-sha2-nistp256" => (format!("{kind}@openssh.com"), 3),
+        _ => (kind.to_owned(), 2),
+    };
+    reader.string()?;
+    let mut key = Vec::new();
+    put_string(&mut key, name.as_bytes());
+    for _ in 0..fields {
+        put_string(&mut key, reader.string()?);
+    }
+    Some(key)
 }
 
 /// A private key that waits for its passphrase.

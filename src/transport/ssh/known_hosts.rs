@@ -75,6 +75,17 @@ pub struct KnownHosts {
     accepted: RwLock<HashMap<String, Vec<Box<[u8]>>>>,
 }
 
+/// A key that a host is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownKey {
+    /// Its type: `ssh-ed25519`.
+    pub algorithm: String,
+    /// `SHA256:…`.
+    pub fingerprint: String,
+    /// `file:line`.
+    pub place: String,
+}
+
 struct Key {
     blob: Box<[u8]>,
     place: Place,
@@ -244,6 +255,25 @@ impl KnownHosts {
             .collect()
     }
 
+    /// Returns the keys that the files have for `host` at `port`, in their order. As in
+    /// [`KnownHosts::check`] the keys of plain `host` stand in when there are none for the port.
+    pub fn keys_of(&self, host: &str, port: Port) -> Vec<KnownKey> {
+        let (form, plain) = (host_form(host, port), host_form(host, Port::SSH));
+        let found = self.find(&form);
+        let found = if found.is_empty() {
+            self.find(&plain)
+        } else {
+            found
+        };
+        let keys = found.iter().map(|index| &self.keys[*index]);
+        keys.map(|key| KnownKey {
+            algorithm: algorithm(&key.blob),
+            fingerprint: fingerprint(&key.blob),
+            place: key.place.show(),
+        })
+        .collect()
+    }
+
     fn blobs(&self, form: &str) -> Vec<Box<[u8]>> {
         let found = self.find(form);
         let keys = found.iter().map(|index| self.keys[*index].blob.clone());
@@ -287,10 +317,12 @@ impl KnownHosts {
     /// do this at once. Missing files are made with mode 0600, a missing folder with 0700. May
     /// block for the lock. What was read before is not changed: see [`KnownHosts::add`].
     ///
+    /// With `is_hashed` the hosts' names can be recognised there, but not read.
+    ///
     /// # Errors
     /// When a host can't be named in such a file (`*`, a blank), or the file can't be written.
-    pub fn append(path: &Path, lines: &[(String, Vec<u8>)]) -> io::Result<()> {
-        append::append(path, lines)
+    pub fn append(path: &Path, lines: &[(String, Vec<u8>)], is_hashed: bool) -> io::Result<()> {
+        append::append(path, lines, is_hashed)
     }
 
     /// Returns the keys that a host is known by, in the order of the files.

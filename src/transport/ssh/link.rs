@@ -5,18 +5,17 @@
 //! down before channels and session are freed; otherwise libssh2 would wait for, or leak, them.
 
 use std::cell::Cell;
-use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use async_io::Async;
 use futures_lite::future::{self, FutureExt};
 use ssh2::BlockDirections;
 
 use super::ffi::{self, EAGAIN};
 use super::inbox;
 use super::opening::{self, Opening};
+use super::stream::Stream;
 use super::traffic::Traffic;
 
 /// Bytes that a host may send beyond what it was asked for: banners, chaff, new keys, signs of life.
@@ -37,10 +36,10 @@ pub(super) struct LinkError {
     is_down: bool,
 }
 
-/// A session and its socket.
+/// A session and what it speaks over.
 pub(super) struct Link {
     pub(super) session: ssh2::Session,
-    socket: Arc<Async<TcpStream>>,
+    stream: Stream,
     traffic: Rc<Traffic>,
     /// Where libssh2's callbacks find the traffic.
     address: usize,
@@ -54,18 +53,17 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Prepares a session on a connected socket; nothing is sent yet.
-    pub(super) fn new(socket: Async<TcpStream>) -> Result<Self, LinkError> {
+    /// Prepares a session on a connected stream; nothing is sent yet.
+    pub(super) fn new(stream: Stream) -> Result<Self, LinkError> {
         let mut session = ssh2::Session::new().map_err(|error| LinkError::from(&error))?;
         session.set_blocking(false);
-        let socket = Arc::new(socket);
-        session.set_tcp_stream(Arc::clone(&socket));
+        session.set_tcp_stream(stream.clone());
         // How often is decided by whoever calls `keep_alive`.
         session.set_keepalive(true, 1);
         let address = ffi::lead_traffic(&session);
         Ok(Self {
             session,
-            socket,
+            stream,
             traffic: Traffic::open(address),
             address,
             is_shut: Cell::new(false),
@@ -119,6 +117,52 @@ impl Link {
     /// Fails for a host that sends far more than it has a reason to: libssh2 keeps messages that
     /// nobody asks for until the session ends.
     pub(super) async fn ready(&self) -> Result<(), LinkError> {
+        self.hear()?;
+        if self.traffic.inbox.is_ready() {
+            future::yield_now().await;
+            return Ok(());
+        }
+        let socket = self.stream.socket();
+        // A reactor that can't watch the socket shows in the next call on the session.
+        let _ = match self.session.block_directions() {
+            BlockDirections::Outbound => socket.writable().await,
+            BlockDirections::Both => socket.readable().or(socket.writable()).await,
+            BlockDirections::Inbound | BlockDirections::None => socket.readable().await,
+        };
+        Ok(())
+    }
+
+    /// Does the same for one who waits for other things besides: something to read is always one.
+    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.hear()?;
+        let socket = self.stream.socket();
+        let is_ready = self.traffic.inbox.is_ready()
+            || (self.is_sending() && socket.poll_writable(cx).is_ready())
+            || socket.poll_readable(cx).is_ready();
+        if is_ready {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// The same for one who can't do anything before what is on its way out is gone.
+    pub(super) fn poll_sendable(&self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.hear()?;
+        // An error shows in the next call on the session.
+        self.stream.socket().poll_writable(cx).map(|_| Ok(()))
+    }
+
+    /// Whether something is on its way out that the last call could not send.
+    pub(super) fn is_sending(&self) -> bool {
+        matches!(
+            self.session.block_directions(),
+            BlockDirections::Outbound | BlockDirections::Both
+        )
+    }
+
+    /// Notes what has come, and that it is not too much.
+    fn hear(&self) -> Result<(), LinkError> {
         let received = self.traffic.inbox.received();
         if self.heard.replace(received) < received {
             self.heard_at.set(Instant::now());
@@ -130,16 +174,6 @@ impl Link {
                 is_down: true,
             });
         }
-        if self.traffic.inbox.is_ready() {
-            future::yield_now().await;
-            return Ok(());
-        }
-        // A reactor that can't watch the socket shows in the next call on the session.
-        let _ = match self.session.block_directions() {
-            BlockDirections::Outbound => self.socket.writable().await,
-            BlockDirections::Both => self.socket.readable().or(self.socket.writable()).await,
-            BlockDirections::Inbound | BlockDirections::None => self.socket.readable().await,
-        };
         Ok(())
     }
 
@@ -186,11 +220,7 @@ impl Link {
 
     /// Asks for a sign of life, unless something is on its way to the host anyway.
     pub(super) fn keep_alive(&self) {
-        let is_sending = matches!(
-            self.session.block_directions(),
-            BlockDirections::Outbound | BlockDirections::Both
-        );
-        if !is_sending {
+        if !self.is_sending() {
             // A connection that is gone shows in the next read.
             let _ = self.session.keepalive_send();
         }
@@ -204,15 +234,18 @@ impl Link {
     /// Ends the connection; what still waits on it fails from now on.
     pub(super) fn shut(&self) {
         if !self.is_shut.replace(true) {
-            // An error means that the peer was faster.
-            let _ = self.socket.get_ref().shutdown(Shutdown::Both);
+            self.stream.shut();
         }
     }
 
-    /// Returns the IP address of the host.
+    /// Returns the IP address of the host, where it is known.
     pub(super) fn peer(&self) -> Option<String> {
-        let peer = self.socket.get_ref().peer_addr().ok()?;
-        Some(peer.ip().to_canonical().to_string())
+        self.stream.peer().map(str::to_owned)
+    }
+
+    /// Returns what the command that leads to the host said last.
+    pub(super) fn said(&self) -> Option<String> {
+        self.stream.said()
     }
 }
 

@@ -7,106 +7,99 @@
 //! are asked without blocking ([`agent`]). No credential is used before the host's key is judged.
 
 use std::cell::Cell;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::io;
+use std::mem::Discriminant;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ssh2::MethodType;
 use thiserror::Error;
 
-use crate::host::Endpoint;
-use crate::outcome::Kind;
-use crate::transport::{ConnectError, Phase, Session, Transport, UnknownKey, Work};
+use crate::host::{Endpoint, Route, SshSettings, TransportName, escaped};
+use crate::outcome::{Kind, Login};
+use crate::remote::Exec;
+use crate::transport::{
+    ConnectError, Phase, Process, Session, SpawnError, Transport, UnknownKey, Work,
+};
 
 pub mod agent;
 mod auth;
 mod dial;
 mod feed;
 mod ffi;
+mod host_key;
 pub mod identity;
 mod inbox;
+mod jump;
 pub mod known_hosts;
 mod link;
 mod opening;
 mod outbox;
 mod process;
+mod proxy;
 pub mod secret;
 mod session;
+mod stream;
 mod traffic;
 mod wire;
 
 use agent::AgentKey;
 use auth::Credentials;
-use identity::Identity;
-use known_hosts::{KnownHosts, Verdict};
+use host_key::HostKeys;
+use identity::{Certificate, NamedKey};
+use jump::{Guide, Jumps};
 use link::{Link, code_of};
 use opening::Opening;
 use process::ChannelOptions;
 use secret::Secret;
 use session::SshSession;
+use stream::Stream;
+
+pub use crate::host::HostKeyPolicy;
 
 /// The oldest libssh2 that hoist runs on: earlier ones can be taken over by a server before any
 /// key is checked.
 const MIN_LIBSSH2: [u32; 3] = [1, 11, 2];
 /// Receive window of a command unless told otherwise.
 const WINDOW: u32 = 2 * 1024 * 1024;
-/// Heartbeat unless told otherwise: sshd's own advice, `ServerAliveInterval 15`.
-const KEEPALIVE: Duration = Duration::from_secs(15);
+/// Longest login to a jump host unless told otherwise.
+const JUMP_TIMEOUT: Duration = Duration::from_secs(10);
 /// libssh2 sends no more often than this.
 const MIN_KEEPALIVE: Duration = Duration::from_secs(2);
-/// Host key algorithms offered, best first. SHA-1 (`ssh-rsa`) and DSA are left out, and so are host
-/// certificates, which libssh2 would offer but not check.
-const HOST_KEY_ALGORITHMS: [&str; 6] = [
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-];
-
-/// What becomes of hosts whose keys nobody has vouched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum HostKeyPolicy {
-    /// They are refused.
-    #[default]
-    Strict,
-    /// Their keys are accepted and remembered; changed keys are refused.
-    AcceptNew,
-    /// Any key is accepted, and no password is sent to a key that isn't known.
-    Off,
-}
-
-/// Everything an SSH run shares. The library finds nothing out by itself: no environment is read.
+/// Everything an SSH run shares; what is different from host to host is in its [`SshSettings`].
+/// The library finds nothing out by itself: no environment is read.
 #[derive(Debug, Default)]
 pub struct SshOptions {
-    /// The user's `known_hosts` files; the first one is written to.
-    pub known_hosts: Vec<PathBuf>,
-    /// The system's `known_hosts` files.
-    pub global_known_hosts: Vec<PathBuf>,
-    /// What becomes of unknown keys.
-    pub policy: HostKeyPolicy,
-    /// Keys for every host, in the order tried; encrypted ones are decrypted already.
-    pub identities: Vec<Arc<Identity>>,
-    /// Socket of an SSH agent.
-    pub agent: Option<PathBuf>,
+    /// The keys that hosts name by their files; encrypted ones are decrypted already.
+    pub identities: Vec<NamedKey>,
+    /// The certificates that hosts name, and those beside their keys.
+    pub certificates: Vec<Certificate>,
     /// Sent only to hosts whose key is verified.
     pub password: Option<Secret>,
+    /// Hosts are dialled and nothing else: no handshake, no login, no command.
+    pub only_dials: bool,
     /// Receive window of a command in bytes: how much a host may send ahead. 0 means 2 MiB.
     pub window: u32,
-    /// How often a silent host is asked for a sign of life while a command runs; three times without
-    /// one and it is lost. Zero means 15 s; less than 2 s counts as 2 s.
-    pub keepalive: Duration,
+    /// Longest lookup, connection, handshake and authentication of a jump host, where its own
+    /// settings say nothing. Zero means 10 s.
+    pub jump_timeout: Duration,
 }
 
 /// Reaches hosts over SSH.
 pub struct Ssh {
-    options: SshOptions,
-    known_hosts: KnownHosts,
-    agent_keys: Vec<AgentKey>,
+    inner: Arc<Inner>,
+    jumps: Jumps,
     warnings: Vec<String>,
+}
+
+/// What workers and the thread for jump hosts share.
+struct Inner {
+    options: SshOptions,
+    host_keys: HostKeys,
+    /// What each agent holds, by its socket.
+    agents: HashMap<PathBuf, Vec<AgentKey>>,
 }
 
 /// Why SSH can't be used at all.
@@ -136,38 +129,41 @@ pub enum SshError {
 }
 
 impl Ssh {
-    /// Reads `known_hosts` and asks the agent for its keys: once for all hosts. Blocks meanwhile.
+    /// Reads the `known_hosts` and asks the agents that these hosts name: once for all of them.
+    /// Blocks meanwhile.
     ///
     /// # Errors
     /// When the libssh2 that is linked is not safe to use, or new keys are to be accepted and the
     /// known ones can't be read.
-    pub fn new(options: SshOptions) -> Result<Self, SshError> {
+    pub fn new(options: SshOptions, hosts: &[Endpoint]) -> Result<Self, SshError> {
         check_libssh2()?;
-        if options.policy == HostKeyPolicy::AcceptNew {
-            options
-                .known_hosts
-                .iter()
-                .try_for_each(|path| readable(path))?;
+        let settings = settings_of(hosts);
+        let (host_keys, mut warnings) = HostKeys::load(settings.iter().copied())?;
+        let mut agents = HashMap::new();
+        for socket in settings
+            .iter()
+            .filter_map(|settings| settings.agent.as_ref())
+        {
+            if !agents.contains_key(socket) {
+                let keys = async_io::block_on(async {
+                    agent::Agent::connect(socket).await?.identities().await
+                });
+                let keys = keys.unwrap_or_else(|error| {
+                    let socket = socket.display();
+                    warnings.push(format!("cannot ask the SSH agent {socket}: {error}"));
+                    Vec::new()
+                });
+                agents.insert(socket.clone(), keys);
+            }
         }
-        let (known_hosts, mut warnings) =
-            KnownHosts::load(&options.known_hosts, &options.global_known_hosts);
-        let agent_keys = match &options.agent {
-            None => Vec::new(),
-            Some(socket) => async_io::block_on(async {
-                agent::Agent::connect(socket).await?.identities().await
-            })
-            .unwrap_or_else(|error| {
-                warnings.push(format!(
-                    "cannot ask the SSH agent {}: {error}",
-                    socket.display()
-                ));
-                Vec::new()
-            }),
+        let inner = Inner {
+            options,
+            host_keys,
+            agents,
         };
         Ok(Self {
-            options,
-            known_hosts,
-            agent_keys,
+            inner: Arc::new(inner),
+            jumps: Jumps::default(),
             warnings,
         })
     }
@@ -182,39 +178,79 @@ impl Ssh {
         endpoint: &Endpoint,
         phase: &Cell<Phase>,
     ) -> Result<SshSession, ConnectError> {
-        let socket = dial::dial(&endpoint.address, endpoint.port, phase).await?;
+        let (link, login) = self.inner.log_in_to(endpoint, phase, &self.jumps).await?;
+        let window = self.inner.options.window;
+        let interval = endpoint.ssh.keepalive;
+        let channel_options = ChannelOptions {
+            window: if window == 0 { WINDOW } else { window },
+            keepalive: (!interval.is_zero()).then(|| interval.max(MIN_KEEPALIVE)),
+            keepalive_count: endpoint.ssh.keepalive_count.max(1),
+        };
+        Ok(SshSession::new(link, channel_options, login))
+    }
+}
+
+impl Inner {
+    /// Connects to a host, makes sure that it is the right one, and logs in.
+    async fn log_in_to(
+        &self,
+        endpoint: &Endpoint,
+        phase: &Cell<Phase>,
+        guide: &dyn Guide,
+    ) -> Result<(Link, Login), ConnectError> {
+        let stream = dial::dial(endpoint, phase, guide).await?;
         phase.set(Phase::Handshake);
-        let link = Link::new(socket).map_err(|error| {
+        let link = Link::new(stream).map_err(|error| {
             ConnectError::permanent(
                 Kind::Internal,
                 format!("cannot start a session: {}", error.plain()),
             )
         })?;
-        self.shake_hands(&link, endpoint).await?;
-        let is_verified = self.judge(&link, endpoint)?;
+        match self.authenticate(&link, endpoint, phase).await {
+            Ok(login) => Ok((link, login)),
+            Err(mut failure) => {
+                if let Some(said) = link.said() {
+                    failure.message = format!("{}; ProxyCommand said: {said}", failure.message);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn authenticate(
+        &self,
+        link: &Link,
+        endpoint: &Endpoint,
+        phase: &Cell<Phase>,
+    ) -> Result<Login, ConnectError> {
+        self.shake_hands(link, endpoint).await?;
+        let blob = link.session.host_key();
+        let blob = blob.map(|(blob, _)| blob.to_vec()).unwrap_or_default();
+        let peer = link.peer();
+        let is_verified = self.host_keys.judge(endpoint, &blob, peer.as_deref())?;
         phase.set(Phase::Authentication);
-        self.log_in(&link, endpoint, is_verified).await?;
-        let SshOptions {
-            window, keepalive, ..
-        } = self.options;
-        let channel_options = ChannelOptions {
-            window: if window == 0 { WINDOW } else { window },
-            keepalive: if keepalive.is_zero() {
-                KEEPALIVE
-            } else {
-                keepalive.max(MIN_KEEPALIVE)
-            },
-        };
-        Ok(SshSession::new(link, channel_options))
+        let method = self.log_in(link, endpoint, is_verified).await?;
+        let server = link.session.banner_bytes().unwrap_or_default();
+        Ok(Login {
+            server: escaped(&String::from_utf8_lossy(server)),
+            host_key: known_hosts::algorithm(&blob),
+            fingerprint: known_hosts::fingerprint(&blob),
+            method,
+        })
+    }
+
+    /// Returns how long a jump host may take.
+    fn connect_timeout(&self) -> Duration {
+        match self.options.jump_timeout {
+            Duration::ZERO => JUMP_TIMEOUT,
+            timeout => timeout,
+        }
     }
 
     async fn shake_hands(&self, link: &Link, endpoint: &Endpoint) -> Result<(), ConnectError> {
-        let offer = self.host_key_offer(endpoint);
-        link.session
-            .method_pref(MethodType::HostKey, &offer)
-            .map_err(|error| {
-                ConnectError::permanent(Kind::Internal, format!("cannot offer `{offer}`: {error}"))
-            })?;
+        let offer = self.host_keys.offer(endpoint)?;
+        prefer(link, MethodType::HostKey, &offer)?;
+        let narrowed = choose_algorithms(link, &endpoint.ssh)?;
         // A clone shares the session; the handshake needs it mutable.
         let mut session = link.session.clone();
         let shake = |_: &_| {
@@ -231,11 +267,12 @@ impl Ssh {
         };
         let shaken = link.drive(shake).await;
         let offered = |method| {
-            let names = match method {
-                MethodType::HostKey => Ok(offer.split(',').collect()),
-                _ => link.session.supported_algs(method),
+            let kind = std::mem::discriminant(&method);
+            let names = match narrowed.iter().find(|(narrowed, _)| *narrowed == kind) {
+                Some((_, names)) => names.clone(),
+                None if matches!(method, MethodType::HostKey) => offer.split(',').collect(),
+                None => link.session.supported_algs(method).unwrap_or_default(),
             };
-            let names: Vec<&str> = names.unwrap_or_default();
             names.into_iter().map(str::to_owned).collect()
         };
         let explained = shaken.map_err(|error| {
@@ -246,96 +283,12 @@ impl Ssh {
         explained
     }
 
-    /// Returns the host key algorithms to offer: the types already known for this host first, so
-    /// that a server with several keys shows the one that can be verified.
-    fn host_key_offer(&self, endpoint: &Endpoint) -> String {
-        let known = match &endpoint.host_key {
-            Some(key) => key
-                .split(' ')
-                .next()
-                .map(str::to_owned)
-                .into_iter()
-                .collect(),
-            None => self
-                .known_hosts
-                .algorithms(endpoint.address.as_str(), endpoint.port),
-        };
-        let is_known = |algorithm: &str| {
-            let key_type = if algorithm.starts_with("rsa-") {
-                "ssh-rsa"
-            } else {
-                algorithm
-            };
-            known.iter().any(|known| known == key_type)
-        };
-        let (first, then): (Vec<&str>, Vec<&str>) = HOST_KEY_ALGORITHMS
-            .iter()
-            .partition(|algorithm| is_known(algorithm));
-        [first, then].concat().join(",")
-    }
-
-    /// Judges the host's key; returns whether it is verified, rather than let through unverified.
-    fn judge(&self, link: &Link, endpoint: &Endpoint) -> Result<bool, ConnectError> {
-        let blob = link
-            .session
-            .host_key()
-            .map(|(blob, _)| blob.to_vec())
-            .unwrap_or_default();
-        if let Some(pinned) = &endpoint.host_key {
-            return judge_pinned(pinned, &blob);
-        }
-        let (address, port) = (endpoint.address.as_str(), endpoint.port);
-        match (
-            self.known_hosts.check(address, port, &blob),
-            self.options.policy,
-        ) {
-            (Verdict::Revoked { place }, _) => Err(revoked(&blob, &place)),
-            (Verdict::Known { .. }, _) => Ok(true),
-            (_, HostKeyPolicy::Off) => Ok(false),
-            (Verdict::Changed { place, .. }, _) => Err(changed(endpoint, &blob, &place)),
-            (Verdict::Unknown, HostKeyPolicy::AcceptNew) => self.accept(endpoint, &blob),
-            (Verdict::Unknown, HostKeyPolicy::Strict) => Err(not_known(unknown(endpoint, blob))),
-        }
-    }
-
-    /// Accepts and remembers a new key, unless the same host showed another one a moment ago.
-    fn accept(&self, endpoint: &Endpoint, blob: &[u8]) -> Result<bool, ConnectError> {
-        match self
-            .known_hosts
-            .add(endpoint.address.as_str(), endpoint.port, blob)
-        {
-            Verdict::Known { .. } => {}
-            Verdict::Changed { place, .. } => return Err(changed(endpoint, blob, &place)),
-            _ => return Err(not_known(unknown(endpoint, blob.to_vec()))),
-        }
-        match self.remember(&[unknown(endpoint, blob.to_vec())]) {
-            Ok(()) => Ok(true),
-            Err(error) => {
-                let message = format!("cannot remember the host's key: {error}");
-                Err(ConnectError::permanent(Kind::Internal, message))
-            }
-        }
-    }
-
-    /// Writes keys into the user's file.
-    fn remember(&self, keys: &[UnknownKey]) -> io::Result<()> {
-        let Some(file) = self.options.known_hosts.first() else {
-            return Ok(());
-        };
-        let lines: Vec<_> = keys
-            .iter()
-            .map(|key| (key.host.clone(), key.blob.clone()))
-            .collect();
-        KnownHosts::append(file, &lines)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))
-    }
-
     async fn log_in(
         &self,
         link: &Link,
         endpoint: &Endpoint,
         is_verified: bool,
-    ) -> Result<(), ConnectError> {
+    ) -> Result<&'static str, ConnectError> {
         let Some(user) = &endpoint.user else {
             return Err(ConnectError::permanent(
                 Kind::Auth,
@@ -343,13 +296,17 @@ impl Ssh {
             ));
         };
         let is_given = self.options.password.is_some();
+        let settings = &endpoint.ssh;
+        let agent = settings.agent.as_deref().and_then(|socket| {
+            let keys = self.agents.get(socket)?;
+            Some((socket, keys.as_slice()))
+        });
         let credentials = Credentials {
-            identities: self.identities_for(endpoint),
-            agent: self
-                .options
-                .agent
-                .as_deref()
-                .map(|socket| (socket, &*self.agent_keys)),
+            methods: &settings.methods,
+            keys: self.keys_for(settings),
+            certificates: self.certificates_for(settings),
+            agent,
+            is_identities_only: settings.is_identities_only,
             password: self.options.password.as_ref().filter(|_| is_verified),
             withheld: (is_given && !is_verified)
                 .then_some("the password was not sent, because the host's key is not verified"),
@@ -357,18 +314,134 @@ impl Ssh {
         auth::log_in(link, user, &credentials).await
     }
 
-    /// Returns the keys for a host: those it names, else all.
-    fn identities_for(&self, endpoint: &Endpoint) -> Vec<&Identity> {
-        let is_wanted = |identity: &&Identity| {
-            endpoint.identities.is_empty() || endpoint.identities.contains(&identity.path)
-        };
-        self.options
+    /// Returns the certificates that a host names, then those beside the keys it names.
+    fn certificates_for(&self, settings: &SshSettings) -> Vec<&Certificate> {
+        let beside = settings
             .identities
             .iter()
-            .map(|identity| &**identity)
-            .filter(is_wanted)
+            .map(|key| Certificate::beside(key));
+        let named = settings.certificates.iter().cloned().chain(beside);
+        named
+            .filter_map(|path| {
+                let mut certificates = self.options.certificates.iter();
+                certificates.find(|certificate| certificate.path == path)
+            })
             .collect()
     }
+
+    /// Returns the keys that a host names, in its order.
+    fn keys_for(&self, settings: &SshSettings) -> Vec<&NamedKey> {
+        let named = settings.identities.iter();
+        named
+            .flat_map(|path| {
+                let keys = self.options.identities.iter();
+                keys.filter(move |key| key.path() == path)
+            })
+            .collect()
+    }
+}
+
+/// A port that answered.
+struct Dialled(Stream);
+
+impl Session for Dialled {
+    fn spawn<'a>(&'a mut self, _: &'a Exec) -> Work<'a, Result<Box<dyn Process>, SpawnError>> {
+        Box::pin(async {
+            let message = "nobody is logged in".to_owned();
+            Err(SpawnError {
+                kind: Kind::Internal,
+                message,
+            })
+        })
+    }
+
+    fn peer(&self) -> Option<String> {
+        self.0.peer().map(str::to_owned)
+    }
+
+    fn close(self: Box<Self>) -> Work<'static, ()> {
+        Box::pin(async move { self.0.shut() })
+    }
+}
+
+/// Returns the settings of all hosts and of what leads to them, each once.
+fn settings_of(hosts: &[Endpoint]) -> Vec<&SshSettings> {
+    let mut found: Vec<&SshSettings> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    let over_ssh = hosts
+        .iter()
+        .filter(|host| host.transport == TransportName::Ssh);
+    for host in over_ssh {
+        let mut next = Some(&*host.ssh);
+        while let Some(settings) = next {
+            if !seen.insert(std::ptr::from_ref(settings)) {
+                break;
+            }
+            found.push(settings);
+            next = match &settings.route {
+                Route::Jump(jump) => Some(&jump.ssh),
+                _ => None,
+            };
+        }
+    }
+    found
+}
+
+fn prefer(link: &Link, method: MethodType, names: &str) -> Result<(), ConnectError> {
+    link.session.method_pref(method, names).map_err(|error| {
+        ConnectError::permanent(Kind::Internal, format!("cannot offer `{names}`: {error}"))
+    })
+}
+
+/// Algorithms of a kind.
+type Narrowed = (Discriminant<MethodType>, Vec<&'static str>);
+
+/// Narrows what is offered to the algorithms that are asked for; returns what is left of those kinds.
+fn choose_algorithms(link: &Link, settings: &SshSettings) -> Result<Vec<Narrowed>, ConnectError> {
+    let wishes = &settings.algorithms;
+    let kinds: [(&str, &Option<String>, &[MethodType]); 3] = [
+        ("KexAlgorithms", &wishes.kex, &[MethodType::Kex]),
+        (
+            "Ciphers",
+            &wishes.ciphers,
+            &[MethodType::CryptCs, MethodType::CryptSc],
+        ),
+        (
+            "MACs",
+            &wishes.macs,
+            &[MethodType::MacCs, MethodType::MacSc],
+        ),
+    ];
+    let mut narrowed = Vec::new();
+    for (keyword, wish, methods) in kinds {
+        let Some(wish) = wish else {
+            continue;
+        };
+        for method in methods {
+            let supported = link.session.supported_algs(*method).unwrap_or_default();
+            // Not algorithms, but said in the same list: what this side is able to do.
+            let (signs, supported): (Vec<&str>, Vec<&str>) = supported
+                .into_iter()
+                .partition(|name| name.starts_with("ext-info-") || name.starts_with("kex-strict-"));
+            let chosen = crate::ssh_config::chosen(wish, &supported, &supported);
+            if chosen.is_empty() {
+                return Err(none_usable(keyword, wish));
+            }
+            let names = [chosen.as_slice(), &signs].concat().join(",");
+            prefer(link, *method, &names)?;
+            narrowed.push((std::mem::discriminant(method), chosen));
+        }
+    }
+    Ok(narrowed)
+}
+
+/// Says that an algorithm was asked for that libssh2 doesn't have.
+fn none_usable(keyword: &str, wish: &str) -> ConnectError {
+    let wish = crate::host::escaped(wish);
+    ConnectError::permanent(
+        Kind::Handshake,
+        format!("nothing that {keyword} `{wish}` allows is built in"),
+    )
 }
 
 impl Transport for Ssh {
@@ -378,83 +451,21 @@ impl Transport for Ssh {
         phase: &'a Cell<Phase>,
     ) -> Work<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
+            if matches!(endpoint.ssh.route, Route::Jump(_)) {
+                self.jumps.start(&self.inner);
+            }
+            if self.inner.options.only_dials {
+                let stream = dial::dial(endpoint, phase, &self.jumps).await?;
+                return Ok(Box::new(Dialled(stream)) as Box<dyn Session>);
+            }
             let session = self.open(endpoint, phase).await?;
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }
 
     fn trust(&self, keys: &[UnknownKey]) -> io::Result<()> {
-        for key in keys {
-            self.known_hosts.accept(&key.host, &key.blob);
-        }
-        self.remember(keys)
+        self.inner.host_keys.trust(keys)
     }
-}
-
-fn readable(path: &Path) -> Result<(), SshError> {
-    match File::open(path).and_then(|mut file| file.read(&mut [0])) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SshError::KnownHosts {
-            path: path.to_owned(),
-            error,
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn unknown(endpoint: &Endpoint, blob: Vec<u8>) -> UnknownKey {
-    UnknownKey {
-        host: known_hosts::host_form(endpoint.address.as_str(), endpoint.port),
-        algorithm: known_hosts::algorithm(&blob),
-        fingerprint: known_hosts::fingerprint(&blob),
-        blob,
-    }
-}
-
-fn not_known(key: UnknownKey) -> ConnectError {
-    let message = format!(
-        "the host's key is not known ({} {}); verify it and add it to known_hosts, \
-         or use --host-keys accept-new",
-        key.algorithm, key.fingerprint
-    );
-    ConnectError {
-        unknown_key: Some(Box::new(key)),
-        ..ConnectError::permanent(Kind::HostKeyUnknown, message)
-    }
-}
-
-fn changed(endpoint: &Endpoint, blob: &[u8], place: &str) -> ConnectError {
-    let name = known_hosts::host_form(endpoint.address.as_str(), endpoint.port);
-    let message = format!(
-        "the host's key is {}, which disagrees with {place}; if that is expected, remove the old \
-         one with `ssh-keygen -R '{name}'`",
-        described(blob)
-    );
-    ConnectError::permanent(Kind::HostKeyChanged, message)
-}
-
-fn revoked(blob: &[u8], place: &str) -> ConnectError {
-    let message = format!("the host's key {} is revoked in {place}", described(blob));
-    ConnectError::permanent(Kind::HostKeyChanged, message)
-}
-
-fn judge_pinned(pinned: &str, blob: &[u8]) -> Result<bool, ConnectError> {
-    if known_hosts::public_key(pinned.as_bytes()).is_some_and(|expected| expected == blob) {
-        return Ok(true);
-    }
-    let message = format!(
-        "the host's key is {}, not the one in the inventory's host_key; if that is expected, \
-         change it there",
-        described(blob)
-    );
-    Err(ConnectError::permanent(Kind::HostKeyChanged, message))
-}
-
-fn described(blob: &[u8]) -> String {
-    format!(
-        "{} {}",
-        known_hosts::algorithm(blob),
-        known_hosts::fingerprint(blob)
-    )
 }
 
 /// Says what a failed handshake means. Another attempt may help where the server hung up, because
@@ -519,19 +530,6 @@ fn is_new_enough(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn new_keys_are_not_accepted_beside_keys_that_cannot_be_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let options = |file: PathBuf| SshOptions {
-            policy: HostKeyPolicy::AcceptNew,
-            known_hosts: vec![file],
-            ..SshOptions::default()
-        };
-        assert!(Ssh::new(options(folder.path().join("none"))).is_ok());
-        let refused = Ssh::new(options(folder.path().to_owned()));
-        assert!(matches!(refused, Err(SshError::KnownHosts { .. })));
-    }
 
     #[test]
     fn the_linked_libssh2_is_safe_and_old_ones_are_refused() {

@@ -28,8 +28,6 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What can still be under way when the status arrives: the largest window and the server's
 /// buffers. Whoever writes more is not the command.
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
-/// A host that has sent nothing for so many heartbeats is gone.
-const MISSED_HEARTBEATS: u32 = 3;
 /// stdin is fed this many pieces before the pipes are looked at again.
 const PIECES_PER_TURN: usize = 4;
 
@@ -43,8 +41,10 @@ thread_local! {
 pub(super) struct ChannelOptions {
     /// Receive window in bytes.
     pub(super) window: u32,
-    /// How often the host is asked for a sign of life.
-    pub(super) keepalive: Duration,
+    /// How often the host is asked for a sign of life, if at all.
+    pub(super) keepalive: Option<Duration>,
+    /// After so many without an answer it is gone.
+    pub(super) keepalive_count: u32,
 }
 
 /// A command being executed over SSH.
@@ -66,7 +66,8 @@ pub(super) struct SshProcess {
     is_filter_done: bool,
     /// Goes off when the host is to be asked for a sign of life.
     heartbeat: Timer,
-    interval: Duration,
+    /// After so long a silence it is gone.
+    silence: Duration,
     /// The host closed the channel and everything was read.
     is_closed: bool,
 }
@@ -79,14 +80,11 @@ impl SshProcess {
         marker: &Marker,
         exec: &Exec,
     ) -> Self {
-        let ChannelOptions {
-            window,
-            keepalive: interval,
-        } = options;
+        let interval = options.keepalive;
         Self {
             link,
             channel,
-            window,
+            window: options.window,
             filter: MarkerFilter::new(marker),
             feed: Feed::new(exec.stdin.clone()),
             named: named(exec),
@@ -95,8 +93,10 @@ impl SshProcess {
             linger_bytes: 0,
             linger_taken: 0,
             is_filter_done: false,
-            heartbeat: Timer::interval(interval),
-            interval,
+            heartbeat: interval.map_or_else(Timer::never, Timer::interval),
+            silence: interval
+                .unwrap_or_default()
+                .saturating_mul(options.keepalive_count),
             is_closed: false,
         }
     }
@@ -116,14 +116,15 @@ impl SshProcess {
             let _ = self.channel.wait_eof();
         }
         loop {
+            let taken = self.link.taken();
             match self.read(buffer) {
                 Ok(Some(pipe)) => return Some(Progress::Output(pipe)),
                 Ok(None) => {}
                 Err(code) => return Some(self.broken(code, buffer)),
             }
-            let taken = self.link.taken();
             let is_stalled = (0..PIECES_PER_TURN).any(|_| self.feed() == Fed::Nothing);
-            // A write takes in what comes as well: that may be output, and nobody waits for it.
+            // Whoever looks at one pipe, or writes, takes in what comes for the other one as well:
+            // nobody would wait for that.
             if is_stalled && self.link.taken() == taken {
                 break;
             }
@@ -337,8 +338,8 @@ impl Process for SshProcess {
                     Ok(is_heartbeat) => is_heartbeat,
                     Err(error) => return self.lost(&error, buffer),
                 };
-                if is_heartbeat && self.link.is_silent_for(self.interval * MISSED_HEARTBEATS) {
-                    let silence = self.interval * MISSED_HEARTBEATS;
+                if is_heartbeat && self.link.is_silent_for(self.silence) {
+                    let silence = self.silence;
                     let message = format!("no sign of life from the host for {silence:?}");
                     return self.finish(buffer, Some(End::Lost { message }));
                 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::ffi::{EAGAIN, RawChannel};
 use super::link::{Link, LinkError};
 use super::process::{ChannelOptions, SshProcess};
-use crate::outcome::Kind;
+use crate::outcome::{Kind, Login};
 use crate::quote::{self, Marker};
 use crate::remote::Exec;
 use crate::transport::{Process, Session, SpawnError, Work};
@@ -14,13 +14,15 @@ use crate::transport::{Process, Session, SpawnError, Work};
 pub(super) struct SshSession {
     link: Rc<Link>,
     options: ChannelOptions,
+    login: Login,
 }
 
 impl SshSession {
-    pub(super) fn new(link: Link, options: ChannelOptions) -> Self {
+    pub(super) fn new(link: Link, options: ChannelOptions, login: Login) -> Self {
         Self {
             link: Rc::new(link),
             options,
+            login,
         }
     }
 
@@ -79,6 +81,10 @@ impl Session for SshSession {
 
     fn peer(&self) -> Option<String> {
         self.link.peer()
+    }
+
+    fn login(&self) -> Option<Login> {
+        Some(self.login.clone())
     }
 
     fn close(self: Box<Self>) -> Work<'static, ()> {

@@ -2,15 +2,16 @@
 
 use std::fmt::Write;
 use std::net::UdpSocket;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hoist::fleet::Fleet as Library;
-use hoist::host::{Address, Endpoint, HostName, Port, TransportName, UserName};
+use hoist::host::{Address, Endpoint, HostName, Port, SshSettings, TransportName, UserName};
 use hoist::outcome::Kind;
 use hoist::remote::{Command, Exec};
-use hoist::transport::ssh::identity::{Identity, Loaded};
-use hoist::transport::ssh::{HostKeyPolicy, Ssh, SshOptions};
+use hoist::transport::ssh::identity::{Identity, Loaded, NamedKey};
+use hoist::transport::ssh::{Ssh, SshOptions};
 
 use super::{COMMAND, CONNECT, PLENTY, SLACK, good, good_ones_are_good};
 use crate::support::ended::Ended;
@@ -271,7 +272,11 @@ fn endpoint(server: &Sshd) -> Endpoint {
         transport: TransportName::Ssh,
         port: Port::new(server.port()).unwrap(),
         user: Some(UserName::parse(&sshd::user()).unwrap()),
-        identities: Vec::new(),
+        ssh: Arc::new(SshSettings {
+            identities: vec![server.client_key.path.clone()],
+            keepalive: Duration::from_secs(2),
+            ..SshSettings::default()
+        }),
         host_key: Some(server.host_keys[0].public().into()),
     }
 }
@@ -282,13 +287,13 @@ fn a_half_open_connection_is_found_by_its_silence() {
     let Loaded::Ready(identity) = Identity::load(&server.client_key.path).unwrap() else {
         panic!("the key is not encrypted");
     };
-    let ssh = Ssh::new(SshOptions {
-        policy: HostKeyPolicy::Strict,
-        identities: vec![identity.into()],
-        keepalive: Duration::from_secs(2),
+    let hosts = vec![endpoint(&server)];
+    let options = SshOptions {
+        identities: vec![NamedKey::Own(identity)],
         ..SshOptions::default()
-    });
-    let fleet = Library::new(vec![endpoint(&server)], ssh.unwrap());
+    };
+    let ssh = Ssh::new(options, &hosts);
+    let fleet = Library::new(hosts, ssh.unwrap());
     // Nobody answers, closes or resets anything from here on; no limit but the heartbeat holds.
     let line = "echo begun; ".to_owned() + &server.cuts_the_session().replace("-KILL", "-STOP");
     let argv = ["sh", "-c", &line].map(Into::into).to_vec();

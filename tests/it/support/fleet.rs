@@ -457,7 +457,9 @@ impl Invocation<'_> {
         command.env("XDG_CACHE_HOME", tree.join("cache"));
         command
             .env("LC_ALL", "C.UTF-8")
-            .env("HOIST_INVENTORY", "fleet.csv");
+            .env("HOIST_INVENTORY", "fleet.csv")
+            // What this machine's own configuration says is not the same everywhere.
+            .env("HOIST_SSH_CONFIG", "none");
         command.envs(self.env);
         if let Some(file) = self.stdout {
             command.stdout(file);

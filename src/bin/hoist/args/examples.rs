@@ -67,6 +67,28 @@ pub(crate) const HOSTS: Examples = Examples(&[
     ("hoist hosts --fold < names.txt", "A pattern for many names"),
 ]);
 
+pub(crate) const EXPLAIN: Examples = Examples(&[
+    (
+        "hoist explain -i fleet.csv db03",
+        "Address, user, keys, jump hosts: and which file and line says so",
+    ),
+    (
+        "hoist explain -o json 'web[01-03]'",
+        "The same for other programs",
+    ),
+]);
+
+pub(crate) const PING: Examples = Examples(&[
+    (
+        "hoist ping -i fleet.csv",
+        "Which hosts can be logged in to, how fast, and with what",
+    ),
+    (
+        "hoist ping --tcp -w 'web[01-20]' -p 443",
+        "Which ports answer; nobody logs in",
+    ),
+]);
+
 pub(crate) const COMPLETIONS: Examples = Examples(&[
     (
         "hoist completions bash > ~/.local/share/bash-completion/completions/hoist",

@@ -10,10 +10,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
-use hoist::host::{Port, TransportName, UserName};
+use hoist::host::{HostKeyPolicy, Port, TransportName, UserName};
 use hoist::render::Format;
 use hoist::selection::Expect;
-use hoist::transport::ssh::HostKeyPolicy;
 
 pub(crate) mod examples;
 #[cfg(test)]
@@ -58,6 +57,12 @@ pub(crate) enum Verb {
         override_usage = "hoist hosts [OPTIONS]\n       hoist hosts --expand PATTERN\n       hoist hosts --fold [NAME]..."
     )]
     Hosts(Box<Hosts>),
+    /// Print how hosts are reached, and who said so
+    #[command(after_help = examples::EXPLAIN.for_help(), override_usage = "hoist explain [OPTIONS] HOST...")]
+    Explain(Box<Explain>),
+    /// Connect and log in, and run nothing
+    #[command(after_help = examples::PING.for_help())]
+    Ping(Box<Ping>),
     /// Print a completion script for a shell
     #[command(after_help = examples::COMPLETIONS.for_help())]
     Completions {
@@ -90,6 +95,8 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub executing: Executing,
     #[command(flatten)]
+    pub pacing: Pacing,
+    #[command(flatten)]
     pub limiting: Limiting,
     #[command(flatten)]
     pub connecting: Connecting,
@@ -102,7 +109,7 @@ pub(crate) struct Run {
 }
 
 /// Which hosts; the same in every subcommand.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Selecting hosts")]
 pub(crate) struct Selecting {
     /// Read hosts from FILE: text, CSV, JSON, program; `-`: stdin; repeatable
@@ -168,7 +175,7 @@ pub(crate) struct Executing {
 /// How hard to go.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
-pub(crate) struct Limiting {
+pub(crate) struct Pacing {
     /// Work at most N hosts at once
     #[arg(short, long, value_name = "N", default_value = "128", value_parser = values::some)]
     pub fan_out: NonZeroUsize,
@@ -178,15 +185,21 @@ pub(crate) struct Limiting {
     /// Give up logging in after this long
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::some_time)]
     pub connect_timeout: Duration,
+    /// Try again what failed before the command started
+    #[arg(long, value_name = "N", default_value = "0", value_parser = values::few)]
+    pub retries: u32,
+}
+
+/// How far commands may go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct Limiting {
     /// End the command after this long: 90s, 5m, 1h30m
     #[arg(long, value_name = "DURATION", default_value = "none", value_parser = values::time_limit)]
     pub timeout: Bound<Duration>,
     /// Keep this much of stdout and of stderr: 64k, 1G
     #[arg(long, value_name = "SIZE", default_value = "none", value_parser = values::size_limit)]
     pub max_output: Bound<u64>,
-    /// Try again what failed before the command started
-    #[arg(long, value_name = "N", default_value = "0", value_parser = values::few)]
-    pub retries: u32,
     /// Let commands go on this long after Ctrl-C
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = values::duration)]
     pub grace: Duration,
@@ -208,8 +221,26 @@ pub(crate) struct Connecting {
     /// Ask for a password once and log in with it
     #[arg(long)]
     pub ask_pass: bool,
-    /// Unknown host keys: strict, accept-new or off
-    #[arg(long, value_name = "POLICY", default_value = "strict", value_parser = values::host_keys(), hide_possible_values = true)]
+    /// Go through these hosts: [user@]host[:port],...; none: directly
+    #[arg(short = 'J', long, value_name = "HOSTS")]
+    pub jump: Option<String>,
+    #[arg(
+        short = 'F',
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        help = "Read FILE, not the configuration files of ssh; none: no file"
+    )]
+    pub ssh_config: Option<PathBuf>,
+    #[arg(
+        short = 'O',
+        long,
+        value_name = "KEYWORD=VALUE",
+        help = "Set KEYWORD of ssh_config(5), over its files; repeatable"
+    )]
+    pub option: Vec<String>,
+    /// Unknown host keys: ask, strict, accept-new or off
+    #[arg(long, value_name = "POLICY", default_value = "ask", value_parser = values::host_keys(), hide_possible_values = true)]
     pub host_keys: HostKeyPolicy,
     #[arg(
         long,
@@ -290,7 +321,86 @@ pub(crate) struct Hosts {
     #[command(flatten)]
     pub selecting: Selecting,
     #[command(flatten)]
+    pub connecting: Connecting,
+    #[command(flatten)]
     pub listing: Listing,
+}
+
+/// `hoist explain`.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// Read hosts from FILE: text, CSV, JSON, program; `-`: stdin; repeatable
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Selecting hosts")]
+    pub inventory: Vec<PathBuf>,
+    #[command(flatten)]
+    pub connecting: Connecting,
+    /// How to print it: table or json
+    #[arg(
+        short,
+        long = "output",
+        id = "explanation",
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    pub output: ExplainFormat,
+    /// Hosts: names, patterns, groups
+    #[arg(value_name = "HOST", required = true, help_heading = None)]
+    pub hosts: Vec<String>,
+}
+
+/// `hoist ping`.
+#[derive(Debug, Args)]
+pub(crate) struct Ping {
+    #[command(flatten)]
+    pub selecting: Selecting,
+    #[command(flatten)]
+    pub pacing: Pacing,
+    #[command(flatten)]
+    pub connecting: Connecting,
+    /// Only open the port: no handshake, no login
+    #[arg(long, help_heading = "Connecting")]
+    pub tcp: bool,
+    /// How to print it: table, json, jsonl or csv
+    #[arg(
+        short,
+        long = "output",
+        id = "pinged",
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    pub output: PingFormat,
+}
+
+/// How `hoist ping` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PingFormat {
+    /// A line for each host.
+    #[value(help = None)]
+    Table,
+    /// An array of objects.
+    #[value(help = None)]
+    Json,
+    /// An object a line.
+    #[value(help = None)]
+    Jsonl,
+    /// A row for each host.
+    #[value(help = None)]
+    Csv,
+}
+
+/// How `hoist explain` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    /// A line for each fact.
+    #[value(help = None)]
+    Table,
+    /// An array of objects.
+    #[value(help = None)]
+    Json,
 }
 
 /// How `hoist hosts` shows them. The ids differ from the flags' names where `hoist run` has a flag
@@ -304,6 +414,9 @@ pub(crate) struct Listing {
     /// Print the shortest pattern for NAMEs, or for the lines of stdin
     #[arg(long, conflicts_with_all = SELECTING, conflicts_with_all = ["expand"])]
     pub fold: bool,
+    /// Print how each is reached, and who said so (with -o json)
+    #[arg(long, conflicts_with_all = ["expand", "fold", "count"])]
+    pub resolve: bool,
     /// Print how many there are instead
     #[arg(long, conflicts_with = "listing")]
     pub count: bool,

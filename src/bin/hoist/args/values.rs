@@ -10,9 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
-use hoist::host::{TransportName, escaped};
+use hoist::host::{HostKeyPolicy, TransportName, escaped};
 use hoist::render::Format;
-use hoist::transport::ssh::HostKeyPolicy;
 
 /// Reads a whole number.
 pub(super) fn number(text: &str) -> Result<u64, String> {
@@ -210,10 +209,16 @@ pub(super) fn transport() -> impl TypedValueParser<Value = TransportName> {
 
 /// Reads what to do about unknown host keys.
 pub(super) fn host_keys() -> impl TypedValueParser<Value = HostKeyPolicy> {
-    PossibleValuesParser::new(["strict", "accept-new", "off"]).map(|name| match name.as_str() {
-        "accept-new" => HostKeyPolicy::AcceptNew,
-        "off" => HostKeyPolicy::Off,
-        _ => HostKeyPolicy::Strict,
+    let policies = [
+        HostKeyPolicy::Ask,
+        HostKeyPolicy::Strict,
+        HostKeyPolicy::AcceptNew,
+        HostKeyPolicy::Off,
+    ];
+    PossibleValuesParser::new(policies.map(HostKeyPolicy::as_str)).map(move |name| {
+        let mut policies = policies.into_iter();
+        let named = policies.find(|policy| policy.as_str() == name);
+        named.expect("only these names are possible")
     })
 }
 

@@ -3,29 +3,39 @@
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufWriter, Write};
 
+use clap::Args;
 use hoist::host::Host;
 use hoist::hostset::{HostSet, LoginSet, NoNames, Pattern};
 use hoist::inventory::Inventory;
 use hoist::selection::Selected;
 use serde_json::{Map, Value};
 
+use super::reaching::{self, Reaching};
 use super::selecting;
-use crate::args::{Hosts, ListFormat, Listing};
+use crate::args::{Connecting, Hosts, ListFormat, Listing};
 use crate::report::Failure;
+use crate::settings::{Environment, Origins};
 
 /// How much is gathered for stdout at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Prints what was asked for.
-pub(crate) fn run(hosts: &Hosts) -> Result<(), Failure> {
+pub(crate) fn run(
+    hosts: &Hosts,
+    origins: &Origins,
+    environment: &Environment,
+) -> Result<(), Failure> {
     let listing = &hosts.listing;
+    check_resolve(listing, origins)?;
     if !listing.fold && !listing.names.is_empty() {
         let name = &listing.names[0];
         return Err(Failure::usage(format!("`{name}` belongs to no flag"))
             .hint("select hosts with `-w`, or fold names with `--fold`"));
     }
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
-    if listing.fold {
+    if listing.resolve {
+        resolve(hosts, origins, environment, &mut out)?;
+    } else if listing.fold {
         fold(listing, &mut out)?;
     } else if listing.expand.is_empty() {
         let chosen = selecting::select(&hosts.selecting)?;
@@ -35,6 +45,63 @@ pub(crate) fn run(hosts: &Hosts) -> Result<(), Failure> {
         expand(listing, &mut out)?;
     }
     out.flush().map_err(|error| Failure::writing(&error))
+}
+
+/// Refuses flags about connections where nothing is said of them.
+fn check_resolve(listing: &Listing, origins: &Origins) -> Result<(), Failure> {
+    let connecting = Connecting::augment_args(clap::Command::new(""));
+    let mut typed = origins.typed().iter();
+    let about_connections = typed.find(|typed| {
+        let mut flags = connecting.get_arguments();
+        flags.any(|flag| flag.get_id().as_str() == typed.id)
+    });
+    match about_connections {
+        Some(typed) if !listing.resolve => {
+            let flag = typed.words[0].to_string_lossy().into_owned();
+            Err(
+                Failure::usage(format!("`{flag}` is about how hosts are reached"))
+                    .hint("add --resolve to see that"),
+            )
+        }
+        _ if listing.resolve && listing.output != Some(ListFormat::Json) => {
+            Err(Failure::usage("--resolve needs `-o json`")
+                .hint("`hoist explain HOST` prints it as a table"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints how each host is reached.
+fn resolve(
+    hosts: &Hosts,
+    origins: &Origins,
+    environment: &Environment,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let chosen = selecting::select(&hosts.selecting)?;
+    let reaching = Reaching {
+        connecting: &hosts.connecting,
+        origins,
+        environment,
+        is_quiet: true,
+    };
+    let explained = reaching.explain(chosen.hosts, chosen.inventory.as_ref())?;
+    let objects = explained.iter().map(|facts| reaching::object(facts));
+    print_objects(objects, out).map_err(|error| Failure::writing(&error))
+}
+
+/// Writes an array, an object a line.
+fn print_objects(
+    objects: impl Iterator<Item = Map<String, Value>>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut before = "[\n";
+    for object in objects {
+        out.write_all(before.as_bytes())?;
+        serde_json::to_writer(&mut *out, &object)?;
+        before = ",\n";
+    }
+    out.write_all(if before == "[\n" { b"[]\n" } else { b"\n]\n" })
 }
 
 fn fold(listing: &Listing, out: &mut impl Write) -> Result<(), Failure> {
@@ -246,17 +313,7 @@ impl<'a> List<'a> {
     }
 
     fn print_json(&self, out: &mut impl Write) -> io::Result<()> {
-        let mut before = "[\n";
-        for host in self.hosts {
-            out.write_all(before.as_bytes())?;
-            serde_json::to_writer(&mut *out, &self.object(host))?;
-            before = ",\n";
-        }
-        out.write_all(if self.hosts.is_empty() {
-            b"[]\n"
-        } else {
-            b"\n]\n"
-        })
+        print_objects(self.hosts.iter().map(|host| self.object(host)), out)
     }
 
     fn object(&self, host: &Selected) -> Map<String, Value> {

@@ -5,9 +5,13 @@ use crate::exit_code;
 use crate::report::Failure;
 use crate::settings::{Environment, Origins};
 
+mod columns;
 mod completions;
+mod explain;
 mod hosts;
 mod man;
+mod ping;
+mod reaching;
 mod run;
 mod selecting;
 
@@ -20,7 +24,9 @@ pub(crate) fn execute(
     match cli.subcommand {
         Verb::Completions { shell } => completions::run(shell)?,
         Verb::Man { page } => man::run(page.as_deref())?,
-        Verb::Hosts(hosts) => hosts::run(&hosts)?,
+        Verb::Hosts(hosts) => hosts::run(&hosts, origins, environment)?,
+        Verb::Explain(explain) => explain::run(&explain, origins, environment)?,
+        Verb::Ping(ping) => return ping::run(&ping, origins, environment),
         Verb::Run(run) => return run::run(&run, origins, environment),
     }
     Ok(exit_code::OK)

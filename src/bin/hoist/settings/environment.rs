@@ -19,8 +19,10 @@ pub(crate) struct Environment {
     config_home: Option<PathBuf>,
     /// `USER`, else `LOGNAME`.
     pub user: Option<String>,
-    /// `SSH_AUTH_SOCK`.
-    pub agent: Option<PathBuf>,
+    /// `SHELL`.
+    pub shell: Option<PathBuf>,
+    /// All variables that are text, for what the configuration of `ssh` makes of them.
+    pub variables: BTreeMap<String, String>,
     /// Where files that outgrow memory go: `TMPDIR`.
     pub temporary: Option<PathBuf>,
     /// `NO_COLOR`, whatever its value.
@@ -61,11 +63,12 @@ impl Environment {
             // The XDG specification: a relative path is to be ignored.
             config_home: path("XDG_CONFIG_HOME").filter(|path| path.is_absolute()),
             user: user.and_then(|user| user.into_string().ok()),
-            agent: path("SSH_AUTH_SOCK"),
+            shell: path("SHELL"),
             temporary: path("TMPDIR"),
             refuses_color: text("NO_COLOR").is_some(),
             forces_color: text("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
             is_dumb: text("TERM").is_some_and(|value| value == "dumb"),
+            variables: set.iter().filter_map(text_pair).collect(),
             own: own(set),
         }
     }
@@ -76,6 +79,10 @@ impl Environment {
         let folder = self.config_home.clone().or(home)?;
         Some(folder.join("hoist/config.toml"))
     }
+}
+
+fn text_pair((name, value): (&OsString, &OsString)) -> Option<(String, String)> {
+    Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()))
 }
 
 fn own(set: BTreeMap<OsString, OsString>) -> BTreeMap<OsString, OsString> {

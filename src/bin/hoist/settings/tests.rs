@@ -62,7 +62,7 @@ impl Desk {
 }
 
 fn fan_out(run: &Run) -> usize {
-    run.limiting.fan_out.get()
+    run.pacing.fan_out.get()
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn values_are_read_as_arguments_are() {
     );
     let (run, _) = desk.run(&[]);
     assert_eq!(run.limiting.timeout, Bound(Some(Duration::from_secs(90))));
-    assert_eq!(run.limiting.connect_timeout, Duration::from_secs(90));
+    assert_eq!(run.pacing.connect_timeout, Duration::from_secs(90));
     assert_eq!(run.limiting.max_output, Bound(Some(1024)));
     assert_eq!(run.connecting.transport, TransportName::Local);
     assert_eq!(run.connecting.port.unwrap().get(), 2222);
@@ -310,7 +310,7 @@ fn errors_in_variables_name_the_variable() {
     assert_snapshot!(error("HOIST_QUIET", "maybe"), @"hoist: cannot use the variable HOIST_QUIET: `maybe` is neither true nor false");
     assert_snapshot!(error("HOIST_TIMEOUT", "5x"), @"hoist: cannot use the variable HOIST_TIMEOUT: timeout: `5x` is not a duration; write it like 90, 90s, 5m, 1h30m or 500ms; or `none`");
     assert_snapshot!(error("HOIST_ENV", "A=b\nC"), @"hoist: cannot use the variable HOIST_ENV: env: `C` has no `=`; write NAME=VALUE");
-    assert_snapshot!(error("HOIST_HOST_KEYS", "accept"), @"hoist: cannot use the variable HOIST_HOST_KEYS: host-keys: `accept` is not one of strict, accept-new, off; did you mean `accept-new`?");
+    assert_snapshot!(error("HOIST_HOST_KEYS", "accept"), @"hoist: cannot use the variable HOIST_HOST_KEYS: host-keys: `accept` is not one of ask, strict, accept-new, off; did you mean `accept-new`?");
     assert_snapshot!(error("HOIST_USER", "a\u{1b}[2J"), @r#"hoist: cannot use the variable HOIST_USER: user: user name `a\u{1b}[2J` holds the character `\u{1b}` at character 2"#);
 }
 

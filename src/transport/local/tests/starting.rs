@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::Arc;
 
 use super::*;
 use crate::host::{Address, HostName, Port, TransportName};
@@ -21,7 +22,7 @@ fn it_connects_at_once_and_has_no_address() {
         transport: TransportName::Local,
         port: Port::SSH,
         user: None,
-        identities: Vec::new(),
+        ssh: Arc::default(),
         host_key: None,
     };
     block_on(async {

@@ -563,3 +563,45 @@ proptest! {
         let _ = open(text.as_bytes());
     }
 }
+
+#[test]
+fn a_certificate_is_read_with_the_key_it_is_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let run = |arguments: &[&std::ffi::OsStr]| {
+        let ended = std::process::Command::new("ssh-keygen")
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+    };
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        let (authority, own) = (path(&format!("{kind}-ca")), path(kind));
+        for file in [&authority, &own] {
+            run(&[
+                "-q".as_ref(),
+                "-t".as_ref(),
+                kind.as_ref(),
+                "-N".as_ref(),
+                "".as_ref(),
+                "-f".as_ref(),
+                file.as_ref(),
+            ]);
+        }
+        let public = own.with_extension("pub");
+        run(&[
+            "-q".as_ref(),
+            "-s".as_ref(),
+            authority.as_ref(),
+            "-I".as_ref(),
+            "me".as_ref(),
+            public.as_ref(),
+        ]);
+        let certificate = Certificate::load(&Certificate::beside(&own)).unwrap();
+        let Loaded::Ready(identity) = Identity::load(&own).unwrap() else {
+            panic!("it is not encrypted");
+        };
+        assert_eq!(certificate.public, identity.public, "{kind}");
+        assert!(Certificate::load(&public).is_none());
+    }
+}

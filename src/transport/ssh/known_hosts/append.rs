@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustix::fs::FlockOperation;
 
-use super::algorithm;
+use super::{algorithm, names};
 use crate::host::escaped;
 
 /// How often a file may be replaced under us before we give up.
@@ -27,14 +27,19 @@ const MAX_REPLACED: usize = 100;
 /// # Errors
 /// When a host can't be named in a `known_hosts` file, or the file can't be opened, locked or
 /// written. After a short write (a full disk) the last line may be cut; readers skip such a line.
-pub(super) fn append(path: &Path, lines: &[(String, Vec<u8>)]) -> io::Result<()> {
+pub(super) fn append(path: &Path, lines: &[(String, Vec<u8>)], is_hashed: bool) -> io::Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
     let mut text = vec![b'\n'];
     for (form, blob) in lines {
         check_form(form)?;
-        text.extend_from_slice(line(form, blob).as_bytes());
+        let name = if is_hashed {
+            names::hashed(form)?
+        } else {
+            form.clone()
+        };
+        text.extend_from_slice(line(&name, blob).as_bytes());
     }
     make_folder(path)?;
     let file = open_locked(path)?;
@@ -142,8 +147,8 @@ mod tests {
     fn a_missing_file_and_folder_are_made_private() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join(".ssh/known_hosts");
-        append(&path, &one("web1", 1)).unwrap();
-        append(&path, &one("[web1]:2222", 1)).unwrap();
+        append(&path, &one("web1", 1), false).unwrap();
+        append(&path, &one("[web1]:2222", 1), false).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(path.parent().unwrap()), 0o700);
@@ -160,8 +165,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("known_hosts");
         fs::write(&path, "# mine").unwrap();
-        append(&path, &one("web1", 1)).unwrap();
-        append(&path, &one("web2", 2)).unwrap();
+        append(&path, &one("web1", 1), false).unwrap();
+        append(&path, &one("web2", 2), false).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let starts: Vec<&str> = text.lines().map(|line| &line[..5]).collect();
         assert_eq!(starts, ["# min", "web1 ", "web2 "]);
@@ -174,7 +179,7 @@ mod tests {
         for name in [
             "", "a b", "a\nb", "*", "a,b", "!a", "|1|a|b", "@revoked", "#a",
         ] {
-            let error = append(&path, &one(name, 1)).unwrap_err();
+            let error = append(&path, &one(name, 1), false).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name:?}");
         }
         assert!(!path.exists());
@@ -185,10 +190,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("real"), folder.path().join("link"));
         symlink(&target, &link).unwrap();
-        append(&link, &one("web1", 1)).unwrap();
+        append(&link, &one("web1", 1), false).unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap().lines().count(), 1);
-        append(Path::new("/dev/null"), &one("web1", 1)).unwrap();
-        let full = append(Path::new("/dev/full"), &one("web1", 1)).unwrap_err();
+        append(Path::new("/dev/null"), &one("web1", 1), false).unwrap();
+        let full = append(Path::new("/dev/full"), &one("web1", 1), false).unwrap_err();
         assert_eq!(full.kind(), io::ErrorKind::StorageFull);
     }
 
@@ -199,7 +204,7 @@ mod tests {
         fs::write(&path, "old\n").unwrap();
         let held = open_locked(&path).unwrap();
         thread::scope(|scope| {
-            let appender = scope.spawn(|| append(&path, &one("web1", 1)));
+            let appender = scope.spawn(|| append(&path, &one("web1", 1), false));
             wait_until_locked_out(&held);
             let new = folder.path().join("new");
             fs::write(&new, "new\n").unwrap();
@@ -236,7 +241,7 @@ mod tests {
                 scope.spawn(move || {
                     start.wait();
                     for host in (thread..hosts).step_by(threads) {
-                        append(path, &one(&format!("{prefix}-{host}"), host)).unwrap();
+                        append(path, &one(&format!("{prefix}-{host}"), host), false).unwrap();
                     }
                 });
             }

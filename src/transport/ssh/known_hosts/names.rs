@@ -3,6 +3,8 @@
 //! Either a comma list of names and patterns, some of them negated, or one hashed name. Names are
 //! compared in lower case, as OpenSSH does, and never reach the resolver.
 
+use std::io;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use openssl::sha::Sha1;
@@ -117,14 +119,40 @@ impl HashedName {
         })
     }
 
+    /// Returns the field that stands for `form`, under a salt of its own.
+    fn write(form: &str) -> io::Result<String> {
+        let mut salt = [0; 20];
+        openssl::rand::rand_bytes(&mut salt)?;
+        let mut name = Self {
+            inner: padded(&salt, 0x36),
+            outer: padded(&salt, 0x5c),
+            hash: [0; 20],
+        };
+        name.hash = name.digest(form.as_bytes());
+        let (salt, hash) = (STANDARD.encode(salt), STANDARD.encode(name.hash));
+        Ok(format!("|1|{salt}|{hash}"))
+    }
+
     /// Whether this is the name `form`.
     pub(super) fn matches(&self, form: &[u8]) -> bool {
+        self.digest(form) == self.hash
+    }
+
+    fn digest(&self, form: &[u8]) -> [u8; 20] {
         let mut inner = self.inner.clone();
         inner.update(form);
         let mut outer = self.outer.clone();
         outer.update(&inner.finish());
-        outer.finish() == self.hash
+        outer.finish()
     }
+}
+
+/// Returns `form` as it is written where names are not to be read.
+///
+/// # Errors
+/// When there is no randomness.
+pub(super) fn hashed(form: &str) -> io::Result<String> {
+    HashedName::write(form)
 }
 
 fn decode(text: &[u8]) -> Option<[u8; 20]> {
@@ -179,6 +207,17 @@ mod tests {
         assert!(Names::parse(b"|1|bHU=|bHU=").is_none());
         assert!(Names::parse(b"|2|x|y").is_none());
         assert!(Names::parse(b"|").is_none());
+    }
+
+    #[test]
+    fn a_name_that_was_hashed_here_is_found_again() {
+        let field = hashed("[web1]:2222").unwrap();
+        assert!(matches(&field, "[web1]:2222") && !matches(&field, "web1"));
+        assert_ne!(
+            field,
+            hashed("[web1]:2222").unwrap(),
+            "each has its own salt"
+        );
     }
 
     #[test]

@@ -268,7 +268,7 @@ fn ssh_keygen_finds_hashes_and_removes_what_was_appended() {
     let lines: Vec<_> = (1..=3)
         .map(|number| (host_form(&format!("Web{number}"), port(2200)), blob(number)))
         .collect();
-    KnownHosts::append(&path, &lines).unwrap();
+    KnownHosts::append(&path, &lines, false).unwrap();
     assert_eq!(files.found_by_ssh_keygen("[web2]:2200"), ["line 2"]);
     assert!(files.ssh_keygen(&["-H"]).status.success());
     assert!(fs::read_to_string(&path).unwrap().starts_with("|1|"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hoist::host::{Endpoint, TransportName, escaped};
 use hoist::plan::Plan;
 use hoist::quote;
-use hoist::remote::{Command, Stdin};
+use hoist::remote::{Command, Exec, Stdin};
 
 /// The widest a column is made for the sake of those after it.
 const MAX_WIDTH: usize = 40;
@@ -16,7 +16,9 @@ const MAX_WIDTH: usize = 40;
 /// # Errors
 /// When `out` can't be written.
 pub(super) fn print(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    let exec = &plan.exec;
+    let Some(exec) = &plan.exec else {
+        return Ok(());
+    };
     match &exec.command {
         Command::Argv(argv) => line(out, "command", &quote::display(argv))?,
         Command::Shell(text) => line(out, "shell line", &escaped(&text.to_string_lossy()))?,
@@ -29,7 +31,7 @@ pub(super) fn print(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         line(out, "variable", &format!("{name}={value}"))?;
     }
     line(out, "stdin", &stdin(&exec.stdin))?;
-    line(out, "limits", &limits(plan))?;
+    line(out, "limits", &limits(plan, exec))?;
     line(out, "hosts", &plan.hosts.len().to_string())?;
     writeln!(out)?;
     hosts(&plan.hosts, out)
@@ -50,8 +52,8 @@ fn stdin(stdin: &Stdin) -> String {
     }
 }
 
-fn limits(plan: &Plan) -> String {
-    let (limits, exec) = (&plan.limits, &plan.exec);
+fn limits(plan: &Plan, exec: &Exec) -> String {
+    let limits = &plan.limits;
     let time = |time: Option<Duration>| time.map_or("none".to_owned(), |time| format!("{time:?}"));
     let bytes = exec
         .max_output
@@ -111,12 +113,12 @@ fn address(host: &Endpoint) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::SystemTime;
 
     use hoist::event::RunId;
     use hoist::host::{Address, HostName, Port, UserName};
     use hoist::plan::Limits;
-    use hoist::remote::Exec;
 
     use super::*;
 
@@ -127,7 +129,7 @@ mod tests {
             address: Address::parse(address).unwrap(),
             port: Port::new(2222).unwrap(),
             user: (transport == TransportName::Ssh).then(|| UserName::parse("root").unwrap()),
-            identities: Vec::new(),
+            ssh: Arc::default(),
             host_key: None,
         }
     }
@@ -140,13 +142,13 @@ mod tests {
                 endpoint("db", "2001:db8::1", TransportName::Ssh),
                 endpoint("here", "here", TransportName::Local),
             ],
-            exec: Exec {
+            exec: Some(Exec {
                 cwd: Some("/srv".into()),
                 env: vec![("A".to_owned(), "b\x1b[2J".into())],
                 stdin: Stdin::Bytes((*b"abc").into()),
                 timeout: Some(Duration::from_secs(90)),
                 ..Exec::new(command)
-            },
+            }),
             limits: Limits {
                 fan_out: 3,
                 handshakes: 64,

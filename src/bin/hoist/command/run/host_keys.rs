@@ -9,7 +9,7 @@ use crate::ui::Notes;
 use crate::ui::prompt::Question;
 
 /// Shows the keys and asks whether to accept all of them.
-pub(super) fn ask(keys: &[UnknownKey], watch: &Watch, notes: &Notes) -> bool {
+pub(in crate::command) fn ask(keys: &[UnknownKey], watch: &Watch, notes: &Notes) -> bool {
     let question = Question::new();
     watch.open(question.sender());
     let is_accepted = notes.suspend(|| question.ask(&text(keys)));
@@ -45,6 +45,8 @@ mod tests {
             algorithm: "ssh-ed25519".to_owned(),
             fingerprint: "SHA256:abc".to_owned(),
             blob: Vec::new(),
+            file: None,
+            is_hashed: false,
         }
     }
 

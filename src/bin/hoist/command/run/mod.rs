@@ -5,12 +5,12 @@
 //! told, and the summary becomes the exit code.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use hoist::engine::{self, Ask, Cancel};
 use hoist::event::RunId;
-use hoist::host::{Endpoint, TransportName};
+use hoist::host::{Route, TransportName};
 use hoist::hostset::{HostSet, Login};
 use hoist::outcome::Summary;
 use hoist::plan::{Limits, Plan};
@@ -19,31 +19,27 @@ use hoist::remote::Exec;
 use hoist::render::Format;
 use hoist::spool::Store;
 use hoist::transport::local::Local;
-use hoist::transport::ssh::{HostKeyPolicy, Ssh, SshOptions};
+use hoist::transport::ssh::{Ssh, SshOptions};
 use hoist::transport::{Transports, UnknownKey};
 
+use super::reaching::{self, Reaching, Required};
 use super::selecting::{self, Chosen};
 use crate::args::Run;
 use crate::exit_code;
 use crate::report::{Failure, note};
-use crate::settings::{Environment, Origin, Origins};
+use crate::settings::{Environment, Origins};
 use crate::ui::Terminal;
 use crate::ui::prompt::{self, Question};
 
-mod account;
 mod again;
-mod credentials;
 mod dry_run;
-mod endpoints;
-mod host_keys;
+pub(super) mod host_keys;
 mod outputs;
-mod room;
-mod signals;
+pub(super) mod room;
+pub(super) mod signals;
 mod stdin;
 mod words;
 
-use credentials::{Credentials, Places};
-use endpoints::Everywhere;
 use outputs::{Outputs, Surroundings};
 use signals::Watch;
 use words::Reading;
@@ -52,10 +48,10 @@ use words::Reading;
 const UNCONFIRMED_HOSTS: usize = 100;
 
 /// Threads of the program itself: signals, the writer of stdout, progress.
-const OWN_THREADS: usize = 3;
+pub(super) const OWN_THREADS: usize = 3;
 
 /// Handshakes in flight at first, for each core.
-const HANDSHAKES_PER_CORE: usize = 32;
+pub(super) const HANDSHAKES_PER_CORE: usize = 32;
 
 /// More hosts at once than this get a smaller receive window each.
 const WIDE_FAN_OUT: usize = 500;
@@ -70,7 +66,6 @@ pub(crate) fn run(run: &Run, origins: &Origins, environment: &Environment) -> Re
         origins,
         environment,
         terminal: Terminal::detect(),
-        default_identities: endpoints::default_identities(environment.home.as_deref()),
     };
     job.check()?;
     let exec = job.exec()?;
@@ -80,7 +75,7 @@ pub(crate) fn run(run: &Run, origins: &Origins, environment: &Environment) -> Re
         .hosts
         .iter()
         .any(|host| host.login != Login::default());
-    let plan = job.plan(exec, chosen)?;
+    let (plan, required) = job.plan(exec, chosen)?;
     if run.executing.dry_run {
         let printed = dry_run::print(&plan, &mut io::BufWriter::new(io::stdout()));
         return printed
@@ -90,7 +85,7 @@ pub(crate) fn run(run: &Run, origins: &Origins, environment: &Environment) -> Re
     if is_everything && !job.is_confirmed(plan.hosts.len()) {
         return Err(Failure::usage("nothing was done").hint("select hosts with `-w`"));
     }
-    job.execute(&plan, has_logins)
+    job.execute(&plan, &required, has_logins)
 }
 
 /// What one run is asked to be.
@@ -99,7 +94,6 @@ struct Job<'a> {
     origins: &'a Origins,
     environment: &'a Environment,
     terminal: Terminal,
-    default_identities: Vec<PathBuf>,
 }
 
 impl Job<'_> {
@@ -160,11 +154,14 @@ impl Job<'_> {
         chosen.unwrap_or(Path::new("/var/tmp"))
     }
 
-    /// Decides everything that can be decided without contacting anybody.
-    fn plan(&self, exec: Exec, chosen: Chosen) -> Result<Plan, Failure> {
-        let limiting = &self.run.limiting;
-        let hosts = self.endpoints(chosen)?;
-        let wanted = limiting.fan_out.get().min(hosts.len());
+    /// Decides everything that can be decided without contacting anybody, and says which keys must
+    /// be there.
+    fn plan(&self, exec: Exec, chosen: Chosen) -> Result<(Plan, Required), Failure> {
+        let (pacing, limiting) = (&self.run.pacing, &self.run.limiting);
+        let (hosts, required) = self
+            .reaching()
+            .resolve(chosen.hosts, chosen.inventory.as_ref())?;
+        let wanted = pacing.fan_out.get().min(hosts.len());
         let fan_out = room::fan_out(wanted, &hosts);
         if fan_out < wanted {
             note(&format!(
@@ -176,29 +173,27 @@ impl Job<'_> {
         let plan = Plan {
             run: RunId::new(SystemTime::now(), fastrand::u32(..)),
             hosts,
-            exec,
+            exec: Some(exec),
             limits: Limits {
                 fan_out,
                 handshakes: HANDSHAKES_PER_CORE * cores,
-                connect_rate: limiting.connect_rate.0,
-                connect_timeout: limiting.connect_timeout,
-                retries: limiting.retries,
+                connect_rate: pacing.connect_rate.0,
+                connect_timeout: pacing.connect_timeout,
+                retries: pacing.retries,
                 grace: limiting.grace,
             },
         };
         check_length(&plan)?;
-        Ok(plan)
+        Ok((plan, required))
     }
 
-    fn endpoints(&self, chosen: Chosen) -> Result<Vec<Endpoint>, Failure> {
-        let everywhere = Everywhere {
+    fn reaching(&self) -> Reaching<'_> {
+        Reaching {
             connecting: &self.run.connecting,
             origins: self.origins,
-            own_user: account::own_user(self.environment.user.as_deref()),
-            default_identities: self.default_identities.clone(),
-            home: self.environment.home.as_deref(),
-        };
-        everywhere.resolve(chosen.hosts)
+            environment: self.environment,
+            is_quiet: self.run.showing.quiet,
+        }
     }
 
     /// Whether nothing narrows a whole large inventory.
@@ -225,11 +220,12 @@ impl Job<'_> {
     /// Works the plan and tells what became of it.
     ///
     /// With `has_logins` a pattern named users or ports, which names alone don't tell.
-    fn execute(&self, plan: &Plan, has_logins: bool) -> Result<u8, Failure> {
-        engine::check_threads(plan, OWN_THREADS).map_err(Failure::own)?;
+    fn execute(&self, plan: &Plan, required: &Required, has_logins: bool) -> Result<u8, Failure> {
+        engine::check_threads(plan, OWN_THREADS + usize::from(has_jumps(plan)))
+            .map_err(Failure::own)?;
         let cancel = Cancel::new();
         let watch = Watch::start(&cancel).map_err(|error| unwatched(&error))?;
-        let transports = self.transports(plan)?;
+        let transports = self.transports(plan, required)?;
         let store = Store::new(self.folder().to_owned());
         let around = Surroundings {
             origins: self.origins,
@@ -244,7 +240,7 @@ impl Job<'_> {
         begun.map_err(|error| unwatched(&error))?;
 
         let mut ask = |keys: &[UnknownKey]| host_keys::ask(keys, &watch, &notes);
-        let ask: Option<Ask<'_>> = if self.may_ask_about_keys() {
+        let ask: Option<Ask<'_>> = if self.is_person_there() {
             Some(&mut ask)
         } else {
             None
@@ -267,17 +263,16 @@ impl Job<'_> {
     }
 
     /// Reads what is needed to log in, asking where that must be.
-    fn transports(&self, plan: &Plan) -> Result<Transports, Failure> {
-        let has_ssh = plan
-            .hosts
-            .iter()
-            .any(|host| host.transport == TransportName::Ssh);
-        let options = if has_ssh {
-            self.ssh_options(plan)?
-        } else {
-            SshOptions::default()
+    fn transports(&self, plan: &Plan, required: &Required) -> Result<Transports, Failure> {
+        let asks_password = self.run.connecting.ask_pass;
+        let credentials = reaching::credentials(&plan.hosts, required, asks_password)?;
+        let is_wide = plan.limits.fan_out > WIDE_FAN_OUT;
+        let options = SshOptions {
+            window: if is_wide { SMALL_WINDOW } else { 0 },
+            jump_timeout: plan.limits.connect_timeout,
+            ..credentials
         };
-        let ssh = Ssh::new(options).map_err(Failure::own)?;
+        let ssh = Ssh::new(options, &plan.hosts).map_err(Failure::own)?;
         for warning in ssh.warnings() {
             note(&format!("hoist: {warning}"));
         }
@@ -286,55 +281,15 @@ impl Job<'_> {
             local: Box::new(Local::new()),
         })
     }
-
-    fn ssh_options(&self, plan: &Plan) -> Result<SshOptions, Failure> {
-        let connecting = &self.run.connecting;
-        let agent = self.environment.agent.as_deref();
-        let places = Places {
-            by_default: &self.default_identities,
-            agent,
-            asks_password: connecting.ask_pass,
-        };
-        let Credentials {
-            identities,
-            password,
-        } = credentials::gather(&plan.hosts, &places)?;
-        let is_wide = plan.limits.fan_out > WIDE_FAN_OUT;
-        Ok(SshOptions {
-            known_hosts: self.known_hosts(),
-            global_known_hosts: ["ssh_known_hosts", "ssh_known_hosts2"]
-                .map(|name| Path::new("/etc/ssh").join(name))
-                .to_vec(),
-            policy: connecting.host_keys,
-            identities,
-            agent: agent.map(Path::to_owned),
-            password,
-            window: if is_wide { SMALL_WINDOW } else { 0 },
-            ..SshOptions::default()
-        })
-    }
-
-    fn known_hosts(&self) -> Vec<PathBuf> {
-        let chosen = &self.run.connecting.known_hosts;
-        if !chosen.is_empty() {
-            return chosen.clone();
-        }
-        let home = self.environment.home.iter();
-        home.flat_map(|home| {
-            ["known_hosts", "known_hosts2"].map(|name| home.join(".ssh").join(name))
-        })
-        .collect()
-    }
-
-    /// Whether a person is there, and nothing but the default policy says what to do.
-    fn may_ask_about_keys(&self) -> bool {
-        let is_default = self.origins.of("host_keys") == Origin::BuiltIn;
-        let policy = self.run.connecting.host_keys;
-        is_default && policy == HostKeyPolicy::Strict && self.is_person_there()
-    }
 }
 
-fn unwatched(error: &io::Error) -> Failure {
+/// Whether some host is behind a jump host: those have a thread of their own.
+pub(super) fn has_jumps(plan: &Plan) -> bool {
+    let mut routes = plan.hosts.iter().map(|host| &host.ssh.route);
+    routes.any(|route| matches!(route, Route::Jump(_)))
+}
+
+pub(super) fn unwatched(error: &io::Error) -> Failure {
     Failure::own(format!("cannot watch for signals: {error}"))
 }
 
@@ -345,8 +300,7 @@ fn check_length(plan: &Plan) -> Result<(), Failure> {
     let longest = over_ssh
         .filter(|(_, host)| host.transport == TransportName::Ssh)
         .max_by_key(|(_, host)| host.name.as_str().len());
-    if let Some((index, _)) = longest {
-        let exec = plan.exec_for(index);
+    if let Some(exec) = longest.and_then(|(index, _)| plan.exec_for(index)) {
         quote::request(&exec, &quote::Marker::random()).map_err(Failure::usage)?;
     }
     Ok(())

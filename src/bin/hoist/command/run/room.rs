@@ -1,6 +1,6 @@
 //! Room for open files: raises `ulimit -n`, and lowers the fan-out where that is not enough.
 
-use hoist::host::{Endpoint, TransportName};
+use hoist::host::{Endpoint, Route, TransportName};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files that hoist needs open besides those of the hosts: its own outputs, the inventory, what
@@ -8,20 +8,24 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const RESERVED: u64 = 128;
 
 /// Raises the limit as far as needed and returns the fan-out that fits, at least 1.
-pub(super) fn fan_out(wanted: usize, hosts: &[Endpoint]) -> usize {
+pub(in crate::command) fn fan_out(wanted: usize, hosts: &[Endpoint]) -> usize {
     let wanted = wanted.min(hosts.len()).max(1);
-    let each = hosts.iter().map(|host| files(host.transport)).max();
+    let each = hosts.iter().map(files).max();
     let each = each.unwrap_or(1);
     fitting(wanted, each, raise(RESERVED + each * wanted as u64))
 }
 
 /// Returns how many files a host needs at once.
-fn files(transport: TransportName) -> u64 {
-    match transport {
-        // The connection.
-        TransportName::Ssh => 1,
+fn files(host: &Endpoint) -> u64 {
+    match (host.transport, &host.ssh.route) {
         // Three pipes, and both their ends while the process is made; the process itself.
-        TransportName::Local => 7,
+        (TransportName::Local, _) => 7,
+        // The connection.
+        (TransportName::Ssh, Route::Direct) => 1,
+        // Both ends of the bridge to the jump host.
+        (TransportName::Ssh, Route::Jump(_)) => 2,
+        // The command's stdin and stdout, its stderr, and both ends while it is started.
+        (TransportName::Ssh, Route::Command(_)) => 5,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::ui::{Notes, prompt};
 
 /// Watches for signals from a thread of its own.
 #[derive(Debug, Clone)]
-pub(super) struct Watch {
+pub(in crate::command) struct Watch {
     cancel: Cancel,
     signals: Vec<i32>,
     /// Set by the first signal of a run, in the handler itself: the next one then ends hoist right
@@ -40,7 +40,7 @@ impl Watch {
     /// Starts watching. Until [`Watch::begin`] a signal ends hoist, the terminal mended.
     ///
     /// A signal that whoever started hoist had chosen to ignore (`nohup`) stays ignored.
-    pub(super) fn start(cancel: &Cancel) -> io::Result<Self> {
+    pub(in crate::command) fn start(cancel: &Cancel) -> io::Result<Self> {
         let ignored = ignored();
         let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter();
         let watch = Self {
@@ -60,7 +60,7 @@ impl Watch {
     }
 
     /// From now on the first signal stops the run.
-    pub(super) fn begin(&self, notes: Notes, grace: Duration) -> io::Result<()> {
+    pub(in crate::command) fn begin(&self, notes: Notes, grace: Duration) -> io::Result<()> {
         self.stage().run = Some((notes, grace));
         for &signal in &self.signals {
             // In this order: the signal that sets the flag is not ended by it. The end is without
@@ -73,7 +73,7 @@ impl Watch {
     }
 
     /// The run is over: the next signal ends hoist. Returns what asked it to stop, if a signal did.
-    pub(super) fn end(&self) -> Option<StopReason> {
+    pub(in crate::command) fn end(&self) -> Option<StopReason> {
         self.is_last_chance.store(true, Ordering::SeqCst);
         self.stage().stopped_by
     }

@@ -1,0 +1,248 @@
+//! `hoist ping`: who can be logged in to, how fast, and what each host told of itself.
+
+use std::io::{self, BufWriter, Write};
+use std::time::{Duration, SystemTime};
+
+use hoist::engine::{self, Ask, Cancel};
+use hoist::event::{Event, EventKind, Listener, RunId};
+use hoist::host::{Endpoint, escaped};
+use hoist::outcome::{Login, Outcome, Summary};
+use hoist::plan::{Limits, Plan};
+use hoist::transport::local::Local;
+use hoist::transport::ssh::{Ssh, SshOptions};
+use hoist::transport::{Transports, UnknownKey};
+use serde_json::{Map, Value, json};
+
+use super::reaching::{self, Reaching};
+use super::run::signals::Watch;
+use super::run::{self, host_keys, room};
+use super::{columns, selecting};
+use crate::args::{Pacing, Ping, PingFormat};
+use crate::exit_code::{self, Rule};
+use crate::report::{Failure, note};
+use crate::settings::{Environment, Origins};
+use crate::ui::prompt;
+use crate::ui::{Progress, Terminal};
+
+/// How long hosts being logged in to may go on after Ctrl-C.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Logs in to every selected host and returns the exit code.
+pub(crate) fn run(
+    ping: &Ping,
+    origins: &Origins,
+    environment: &Environment,
+) -> Result<u8, Failure> {
+    let chosen = selecting::select(&ping.selecting)?;
+    let reaching = Reaching {
+        connecting: &ping.connecting,
+        origins,
+        environment,
+        is_quiet: false,
+    };
+    let (hosts, required) = reaching.resolve(chosen.hosts, chosen.inventory.as_ref())?;
+    let plan = plan(&ping.pacing, hosts);
+    let threads = run::OWN_THREADS + usize::from(run::has_jumps(&plan));
+    engine::check_threads(&plan, threads).map_err(Failure::own)?;
+    let cancel = Cancel::new();
+    let watch = Watch::start(&cancel).map_err(|error| run::unwatched(&error))?;
+    let options = if ping.tcp {
+        SshOptions {
+            only_dials: true,
+            ..SshOptions::default()
+        }
+    } else {
+        reaching::credentials(&plan.hosts, &required, ping.connecting.ask_pass)?
+    };
+    let transports = transports(options, &plan)?;
+
+    let terminal = Terminal::detect();
+    let mut progress = Progress::new(plan.hosts.len(), terminal.is_stderr, false);
+    let notes = progress.notes();
+    let begun = watch.begin(notes.clone(), GRACE);
+    begun.map_err(|error| run::unwatched(&error))?;
+    let mut ask = |keys: &[UnknownKey]| host_keys::ask(keys, &watch, &notes);
+    let ask: Option<Ask<'_>> = if terminal.is_stderr && prompt::is_possible() {
+        Some(&mut ask)
+    } else {
+        None
+    };
+    let mut answers = Answers::new(plan.hosts.len());
+    let worked = engine::run(
+        &plan,
+        &transports,
+        &cancel,
+        &mut [&mut progress, &mut answers],
+        ask,
+    );
+    let signalled = watch.end();
+    let mut summary: Summary = worked.map_err(Failure::own)?;
+    summary.stopped_by = signalled.or(summary.stopped_by);
+    let mut out = BufWriter::new(io::stdout().lock());
+    let printed = answers.print(&plan, ping.output, &mut out);
+    printed
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::writing(&error))?;
+    Ok(exit_code::of_run(&summary, true, Rule::Class))
+}
+
+fn plan(pacing: &Pacing, hosts: Vec<Endpoint>) -> Plan {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Plan {
+        run: RunId::new(SystemTime::now(), fastrand::u32(..)),
+        limits: Limits {
+            fan_out: room::fan_out(pacing.fan_out.get(), &hosts),
+            handshakes: run::HANDSHAKES_PER_CORE * cores,
+            connect_rate: pacing.connect_rate.0,
+            connect_timeout: pacing.connect_timeout,
+            retries: pacing.retries,
+            grace: GRACE,
+        },
+        hosts,
+        exec: None,
+    }
+}
+
+fn transports(options: SshOptions, plan: &Plan) -> Result<Transports, Failure> {
+    let options = SshOptions {
+        jump_timeout: plan.limits.connect_timeout,
+        ..options
+    };
+    let ssh = Ssh::new(options, &plan.hosts).map_err(Failure::own)?;
+    for warning in ssh.warnings() {
+        note(&format!("hoist: {warning}"));
+    }
+    Ok(Transports {
+        ssh: Box::new(ssh),
+        local: Box::new(Local::new()),
+    })
+}
+
+/// What the hosts answered, in plan order.
+struct Answers {
+    logins: Vec<Option<Login>>,
+    outcomes: Vec<Option<Outcome>>,
+}
+
+impl Answers {
+    fn new(hosts: usize) -> Self {
+        Self {
+            logins: vec![None; hosts],
+            outcomes: vec![None; hosts],
+        }
+    }
+
+    fn print(&self, plan: &Plan, format: PingFormat, out: &mut impl Write) -> io::Result<()> {
+        let rows = || (0..plan.hosts.len()).map(|index| self.object(plan, index));
+        match format {
+            PingFormat::Table => self.print_table(plan, out),
+            PingFormat::Jsonl => {
+                for row in rows() {
+                    serde_json::to_writer(&mut *out, &row)?;
+                    writeln!(out)?;
+                }
+                Ok(())
+            }
+            PingFormat::Json => {
+                serde_json::to_writer_pretty(&mut *out, &rows().collect::<Vec<_>>())?;
+                writeln!(out)
+            }
+            PingFormat::Csv => {
+                let mut writer = csv::Writer::from_writer(out);
+                for (index, row) in rows().enumerate() {
+                    if index == 0 {
+                        writer.write_record(row.keys())?;
+                    }
+                    writer.write_record(row.values().map(cell))?;
+                }
+                writer.flush()
+            }
+        }
+    }
+
+    fn print_table(&self, plan: &Plan, out: &mut impl Write) -> io::Result<()> {
+        let heads = ["HOST", "STATUS", "TIME", "SERVER", "HOST KEY", "LOGIN"];
+        let mut rows = vec![heads.map(str::to_owned)];
+        for (index, host) in plan.hosts.iter().enumerate() {
+            let Some(outcome) = &self.outcomes[index] else {
+                continue;
+            };
+            let status = outcome.kind.map_or("ok", |kind| kind.as_str());
+            let time = outcome
+                .connect_duration
+                .map(|time| format!("{}ms", time.as_millis()));
+            let [server, key, login] = match &self.logins[index] {
+                Some(login) => [
+                    login
+                        .server
+                        .strip_prefix("SSH-2.0-")
+                        .unwrap_or(&login.server)
+                        .to_owned(),
+                    format!("{} {}", login.host_key, login.fingerprint),
+                    login.method.to_owned(),
+                ],
+                None => [escaped(&outcome.message), String::new(), String::new()],
+            };
+            let time = time.unwrap_or_default();
+            rows.push([
+                host.name.to_string(),
+                status.to_owned(),
+                time,
+                server,
+                key,
+                login,
+            ]);
+        }
+        columns::print(&rows, out)
+    }
+
+    fn object(&self, plan: &Plan, index: usize) -> Map<String, Value> {
+        let login = self.logins[index].as_ref();
+        let outcome = self.outcomes[index].as_ref();
+        let told = |told: fn(&Login) -> &str| login.map(|login| told(login).to_owned());
+        let kind = outcome.and_then(|outcome| outcome.kind);
+        let message = outcome.map(|outcome| outcome.message.clone());
+        let time = outcome.and_then(|outcome| outcome.connect_duration);
+        let value = json!({
+            "host": plan.hosts[index].name.as_str(),
+            "address": outcome.map(|outcome| outcome.address.clone()),
+            "user": outcome.and_then(|outcome| outcome.user.clone()),
+            "port": outcome.and_then(|outcome| outcome.port),
+            "status": kind.map_or("ok", |kind| kind.status().as_str()),
+            "kind": kind.map(hoist::outcome::Kind::as_str),
+            "connect_ms": time.map(|time| time.as_millis()),
+            "server": told(|login| &login.server),
+            "host_key": told(|login| &login.host_key),
+            "fingerprint": told(|login| &login.fingerprint),
+            "login": told(|login| login.method),
+            "message": message.filter(|message| !message.is_empty()),
+        });
+        match value {
+            Value::Object(object) => object,
+            _ => Map::new(),
+        }
+    }
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl Listener for Answers {
+    fn tell(&mut self, event: &Event) -> io::Result<()> {
+        match &event.kind {
+            EventKind::Connected { host, login, .. } => {
+                self.logins[*host] = login.as_deref().cloned();
+            }
+            EventKind::Finished { host, outcome } => {
+                self.outcomes[*host] = Some((**outcome).clone());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,297 @@
+//! Keys and passwords: read, asked for and decrypted once, before the first connection.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hoist::host::{Endpoint, Route, TransportName};
+use hoist::transport::ssh::agent::{Agent, AgentKey};
+use hoist::transport::ssh::identity::{
+    Certificate, EncryptedIdentity, Identity, IdentityError, Loaded, NamedKey,
+};
+use hoist::transport::ssh::known_hosts;
+use hoist::transport::ssh::secret::Secret;
+
+use super::endpoints::Required;
+use crate::exit_code;
+use crate::report::{Failure, note};
+use crate::ui::prompt;
+
+/// More than any public key has.
+const MAX_PUBLIC_BYTES: u64 = 64 * 1024;
+
+/// How often a passphrase may be typed.
+const TRIES: usize = 3;
+
+/// What hosts may be shown to log in.
+#[derive(Debug, Default)]
+pub(super) struct Credentials {
+    pub identities: Vec<NamedKey>,
+    pub certificates: Vec<Certificate>,
+    pub password: Option<Secret>,
+}
+
+/// Reads the keys of all hosts and of what leads to them, and asks for what is needed. Trouble with
+/// keys that are not `required` is no reason to end.
+///
+/// # Errors
+/// When a key that was named can't be used, or something must be asked and there is nobody.
+pub(super) fn gather(
+    hosts: &[Endpoint],
+    required: &Required,
+    asks_password: bool,
+) -> Result<Credentials, Failure> {
+    let all = with_jumps(hosts);
+    if all.is_empty() {
+        return Ok(Credentials::default());
+    }
+    let mut reading = Reading {
+        required,
+        agents: HashMap::new(),
+    };
+    let mut seen = HashSet::new();
+    let mut identities = Vec::new();
+    for host in &all {
+        for file in &host.ssh.identities {
+            if seen.insert(file) {
+                identities.extend(reading.read(file, host.ssh.agent.as_deref())?);
+            }
+        }
+    }
+    let mut certificates = Vec::new();
+    let mut looked_at = HashSet::new();
+    for host in &all {
+        let beside = host
+            .ssh
+            .identities
+            .iter()
+            .map(|key| Certificate::beside(key));
+        for file in host.ssh.certificates.iter().cloned().chain(beside) {
+            if looked_at.insert(file.clone()) {
+                certificates.extend(Certificate::load(&file));
+            }
+        }
+    }
+    let password = if asks_password {
+        Some(ask_password(&login_name(all.iter().copied()))?)
+    } else {
+        None
+    };
+    Ok(Credentials {
+        identities,
+        certificates,
+        password,
+    })
+}
+
+/// Returns the hosts that are reached over SSH, and the jump hosts before them, each once.
+fn with_jumps(hosts: &[Endpoint]) -> Vec<&Endpoint> {
+    let over_ssh = |host: &&Endpoint| host.transport == TransportName::Ssh;
+    let mut all: Vec<&Endpoint> = hosts.iter().filter(over_ssh).collect();
+    let mut seen = HashSet::new();
+    let mut next = 0;
+    while let Some(host) = all.get(next) {
+        if let Route::Jump(jump) = &host.ssh.route
+            && seen.insert(Arc::as_ptr(jump))
+        {
+            all.push(jump);
+        }
+        next += 1;
+    }
+    all
+}
+
+/// Reads keys, and asks each agent once what it holds.
+struct Reading<'a> {
+    required: &'a Required,
+    agents: HashMap<PathBuf, Vec<AgentKey>>,
+}
+
+impl Reading<'_> {
+    /// Reads one key; `None` when it isn't needed or can be done without.
+    fn read(&mut self, file: &Path, agent: Option<&Path>) -> Result<Option<NamedKey>, Failure> {
+        let is_optional = !self.required.contains(file);
+        if is_optional && !file.exists() {
+            // `ssh` then looks for the public half, which tells which of the agent's keys is meant.
+            let mut public = file.as_os_str().to_owned();
+            public.push(".pub");
+            return Ok(self.held(file, public_half(Path::new(&public)), agent));
+        }
+        if let Some(public) = public_half(file) {
+            return match self.held(file, Some(public), agent) {
+                None if !is_optional => {
+                    let name = file.display();
+                    let text =
+                        format!("{name} is a public key, and no agent holds the private one");
+                    Err(Failure::usage(text).hint("name the private key, or `ssh-add` it"))
+                }
+                held => Ok(held),
+            };
+        }
+        match Identity::load(file) {
+            Ok(Loaded::Ready(identity)) => Ok(Some(NamedKey::Own(identity))),
+            Ok(Loaded::Encrypted(sealed)) => {
+                if let Some(held) = self.held(file, sealed.public.clone(), agent) {
+                    return Ok(Some(held));
+                }
+                decrypt(&sealed, is_optional).map(|identity| identity.map(NamedKey::Own))
+            }
+            Err(error) if is_optional => {
+                note(&format!("hoist: {error}; it is left out"));
+                Ok(None)
+            }
+            Err(error) => Err(Failure::usage(error)),
+        }
+    }
+
+    /// Returns the key if the agent holds it.
+    fn held(
+        &mut self,
+        file: &Path,
+        public: Option<Vec<u8>>,
+        agent: Option<&Path>,
+    ) -> Option<NamedKey> {
+        let (public, socket) = (public?, agent?);
+        let keys = self.agents.entry(socket.to_owned());
+        let keys = keys.or_insert_with(|| agent_keys(socket));
+        let path = file.to_owned();
+        let is_held = keys.iter().any(|key| key.blob == public);
+        is_held.then_some(NamedKey::Agent { path, public })
+    }
+}
+
+/// Reads a file that holds a public key.
+fn public_half(file: &Path) -> Option<Vec<u8>> {
+    // A key is short; whatever else is there needs no reading.
+    let mut start = Vec::new();
+    File::open(file)
+        .ok()?
+        .take(MAX_PUBLIC_BYTES)
+        .read_to_end(&mut start)
+        .ok()?;
+    known_hosts::public_key(&start)
+}
+
+/// Returns what the agent holds; nothing when there is none that answers.
+fn agent_keys(socket: &Path) -> Vec<AgentKey> {
+    futures_lite::future::block_on(async { Agent::connect(socket).await?.identities().await })
+        .unwrap_or_default()
+}
+
+fn decrypt(sealed: &EncryptedIdentity, is_optional: bool) -> Result<Option<Identity>, Failure> {
+    let name = sealed.path.display().to_string();
+    if !prompt::is_possible() {
+        let text =
+            format!("the private key {name} is encrypted, and there is no terminal to ask on");
+        let failure = Failure::usage(text).hint("give it to an agent with `ssh-add`");
+        if is_optional {
+            note(&failure.hint("it is left out").line());
+            return Ok(None);
+        }
+        return Err(failure);
+    }
+    for _ in 0..TRIES {
+        let passphrase = prompt::secret(&format!("Passphrase for {name}: "))
+            .map_err(|error| unanswered(&error))?;
+        // As with ssh, no passphrase means: go on without this key.
+        if passphrase.expose().is_empty() && is_optional {
+            return Ok(None);
+        }
+        match sealed.decrypt(passphrase.expose()) {
+            Ok(identity) => return Ok(Some(identity)),
+            Err(error @ IdentityError::WrongPassphrase { .. }) => {
+                note(&format!("hoist: {error}"));
+            }
+            Err(error) => return Err(Failure::usage(error)),
+        }
+    }
+    Err(
+        Failure::usage(format!("no passphrase opens the private key {name}"))
+            .hint("give it to an agent with `ssh-add`, or name another key with `--identity`"),
+    )
+}
+
+fn ask_password(login: &str) -> Result<Secret, Failure> {
+    if !prompt::is_possible() {
+        return Err(
+            Failure::usage("--ask-pass needs a terminal to ask on, and there is none")
+                .hint("log in with a key: `--identity FILE`, or an agent"),
+        );
+    }
+    prompt::secret(&format!("Password for {login}: ")).map_err(|error| unanswered(&error))
+}
+
+/// Returns whom the password is for: `root`, or `root, deploy and 3 more`.
+fn login_name<'a>(hosts: impl Iterator<Item = &'a Endpoint>) -> String {
+    let mut users: Vec<&str> = Vec::new();
+    for user in hosts.filter_map(|host| host.user.as_ref()) {
+        if !users.contains(&user.as_str()) {
+            users.push(user.as_str());
+        }
+    }
+    match &users[..] {
+        [first, second, _, rest @ ..] => format!("{first}, {second} and {} more", rest.len() + 1),
+        few => few.join(" and "),
+    }
+}
+
+fn unanswered(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::Interrupted => Failure::silent(exit_code::INTERRUPTED),
+        _ => Failure::usage(format!("cannot ask on the terminal: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hoist::host::{Address, HostName, Port, SshSettings, UserName};
+
+    use super::*;
+
+    fn endpoint(user: &str) -> Endpoint {
+        let name = HostName::parse("a").unwrap();
+        Endpoint {
+            transport: TransportName::Ssh,
+            address: Address::from(&name),
+            port: Port::SSH,
+            user: Some(UserName::parse(user).unwrap()),
+            ssh: Arc::new(SshSettings {
+                identities: vec!["/does/not/exist".into()],
+                ..SshSettings::default()
+            }),
+            host_key: None,
+            name,
+        }
+    }
+
+    #[test]
+    fn the_question_says_whom_the_password_is_for() {
+        let login = |users: &[&str]| {
+            let hosts: Vec<_> = users.iter().map(|user| endpoint(user)).collect();
+            login_name(hosts.iter())
+        };
+        assert_eq!(login(&["root", "root"]), "root");
+        assert_eq!(login(&["root", "a"]), "root and a");
+        assert_eq!(login(&["root", "a", "b", "c"]), "root, a and 2 more");
+    }
+
+    #[test]
+    fn a_key_that_was_named_must_be_there_and_another_need_not() {
+        let hosts = [endpoint("me")];
+        let required = Required::from(["/does/not/exist".into()]);
+        let failure = gather(&hosts, &required, false).unwrap_err();
+        assert_eq!(failure.code, exit_code::USAGE);
+        let gathered = gather(&hosts, &Required::new(), false).unwrap();
+        assert!(gathered.identities.is_empty());
+    }
+
+    #[test]
+    fn this_machine_needs_no_credentials() {
+        let mut host = endpoint("me");
+        host.transport = TransportName::Local;
+        let gathered = gather(&[host], &Required::new(), true).unwrap();
+        assert!(gathered.password.is_none());
+    }
+}

@@ -1,0 +1,340 @@
+//! Hosts that are reached through others: jump hosts and `ProxyCommand`.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::support::fleet::Fleet;
+use crate::support::listener::DeadPort;
+use crate::support::sshd::{self, Sshd};
+use crate::support::{installed, names};
+
+/// Hosts of one server, and a bastion before them that is a server of its own.
+struct Site {
+    _hosts: Sshd,
+    bastion: Sshd,
+    fleet: Fleet,
+}
+
+impl Site {
+    /// The bastion is as sshd comes, with these lines besides. It lets in the key of the hosts.
+    fn with(pattern: &str, lines: &[&str]) -> Self {
+        let hosts = Sshd::start();
+        let mut bastion = Sshd::with()
+            .line("MaxStartups 10:30:100")
+            .line("MaxSessions 10");
+        for line in lines {
+            bastion = bastion.line(line);
+        }
+        let bastion = bastion.start();
+        bastion.authorize(&hosts.client_key.public());
+        let fleet = Fleet::new().served(pattern, &hosts).log(&bastion.log());
+        let known = fleet.known_hosts();
+        let key = bastion.host_keys[0].public();
+        let line = format!("[127.0.0.1]:{} {key}\n", bastion.port());
+        fleet.write_known_hosts(&(known + &line));
+        Self {
+            _hosts: hosts,
+            bastion,
+            fleet,
+        }
+    }
+
+    /// Returns the bastion as `-J` names it.
+    fn jump(&self) -> String {
+        format!("{}@127.0.0.1:{}", sshd::user(), self.bastion.port())
+    }
+
+    /// Returns how often somebody logged in to the bastion.
+    fn logins(&self) -> usize {
+        let log = self.bastion.log().to_string();
+        log.matches("Accepted publickey").count()
+    }
+}
+
+/// The user's configuration, without the machine's.
+fn config(fleet: &Fleet) -> PathBuf {
+    fleet.tree().join("home/.ssh/config")
+}
+
+#[test]
+fn many_hosts_share_a_few_sessions_of_a_bastion_as_sshd_comes() {
+    let site = Site::with("web[001-200]", &[]);
+    let line = format!("run -J {} -o jsonl -- echo hello", site.jump());
+    let ended = site
+        .fleet
+        .command(&line)
+        .patience(Duration::from_mins(2))
+        .run();
+    ended.code(0).each_host_once(&names("web[001-200]"));
+    for record in ended.records() {
+        assert_eq!(record.bytes("stdout"), b"hello\n", "{ended}");
+    }
+    let logins = site.logins();
+    assert!((1..=16).contains(&logins), "{logins} logins\n{ended}");
+}
+
+#[test]
+fn what_goes_through_a_bastion_is_exact_and_whole() {
+    let site = Site::with("web[1-3]", &[]);
+    let line = format!(
+        "run -J {} -o jsonl -- sh -c 'head -c 3000000 /dev/zero | tr \"\\0\" x; echo end >&2; exit 3'",
+        site.jump()
+    );
+    let ended = site
+        .fleet
+        .command(&line)
+        .patience(Duration::from_mins(1))
+        .run();
+    ended.code(1);
+    for record in ended.records() {
+        assert_eq!(
+            record.bytes("stdout").len(),
+            3_000_000,
+            "{}",
+            record.text("message")
+        );
+        assert_eq!(record.bytes("stderr"), b"end\n");
+        assert_eq!(record.number("exit_code"), 3);
+    }
+}
+
+#[test]
+fn jumps_follow_one_another_each_by_its_own_rules() {
+    let site = Site::with("web[1-5]", &[]);
+    let second = Sshd::start();
+    second.authorize(
+        &std::fs::read_to_string(site.fleet.tree().join("home/.ssh/id_ed25519.pub")).unwrap(),
+    );
+    let key = second.host_keys[0].public();
+    let known = site.fleet.known_hosts();
+    // The first jump host knows nothing of the second one's key: it is checked here.
+    site.fleet
+        .write_known_hosts(&format!("{known}second {key}\n"));
+    let (user, port) = (sshd::user(), second.port());
+    site.fleet.tree().write(
+        "home/.ssh/config",
+        format!(
+            "Host second\n HostName 127.0.0.2\n Port {port}\n User {user}\n HostKeyAlias second\n"
+        ),
+    );
+    let line = format!("run -J {},second -o jsonl -- true", site.jump());
+    let ended = site
+        .fleet
+        .command(&line)
+        .env("HOIST_SSH_CONFIG", config(&site.fleet))
+        .run();
+    ended.code(0).each_host_once(&names("web[1-5]"));
+    assert_eq!(site.logins(), 1, "{ended}");
+    assert!(
+        second.log().to_string().contains("Accepted publickey"),
+        "{ended}"
+    );
+
+    // The same, written down: the second one is reached through the first one.
+    let first = site.jump();
+    site.fleet.tree().write(
+        "home/.ssh/config",
+        format!(
+            "Host second\n HostName 127.0.0.2\n Port {port}\n User {user}\n HostKeyAlias second\n ProxyJump {first}\n\
+             Host web*\n ProxyJump second\n"
+        ),
+    );
+    let ended = site
+        .fleet
+        .command("run -o jsonl -- true")
+        .env("HOIST_SSH_CONFIG", config(&site.fleet))
+        .run();
+    ended.code(0).each_host_once(&names("web[1-5]"));
+    assert_eq!(site.logins(), 2, "{ended}");
+}
+
+#[test]
+fn a_jump_host_is_a_row_of_the_inventory_where_there_is_one() {
+    let site = Site::with("web[1-2]", &[]);
+    let (user, port) = (sshd::user(), site.bastion.port());
+    let rows = String::from_utf8(site.fleet.tree().read("work/fleet.csv")).unwrap();
+    let mut lines = rows.lines();
+    let mut new = format!("{},jump\n", lines.next().unwrap());
+    for line in lines {
+        writeln!(new, "{line},bastion").unwrap();
+    }
+    writeln!(new, "bastion,ssh,127.0.0.1,{port},{user},,,none").unwrap();
+    let fleet = site.fleet.inventory(&new);
+    let ended = fleet.hoist("run -o jsonl -- true");
+    ended
+        .code(0)
+        .each_host_once(&[names("web[1-2]"), names("bastion")].concat());
+}
+
+#[test]
+fn a_jump_host_that_fails_is_named_for_every_host_behind_it() {
+    let site = Site::with("web[1-5]", &[]);
+    let closed = DeadPort::take();
+    let user = sshd::user();
+    let line = format!("run -J {user}@127.0.0.1:{} -o jsonl -- true", closed.port());
+    let ended = site.fleet.hoist(&line);
+    ended.code(3);
+    for name in names("web[1-5]") {
+        ended.became(&name, "failed", "refused");
+        let message = ended.record(&name).text("message");
+        assert!(
+            message.starts_with("jump host 127.0.0.1: cannot connect to"),
+            "{message}"
+        );
+    }
+    site.fleet.write_known_hosts("");
+    let ended = site
+        .fleet
+        .hoist(&format!("run -J {} -o jsonl -- true", site.jump()));
+    ended.code(3).became("web1", "failed", "host-key-unknown");
+    let message = ended.record("web1").text("message");
+    assert!(
+        message.starts_with("jump host 127.0.0.1: the host's key is not known"),
+        "{message}"
+    );
+    assert_eq!(site.logins(), 0);
+}
+
+#[test]
+fn a_host_that_its_jump_host_cannot_reach_fails_alone() {
+    let site = Site::with("web[1-3]", &[]);
+    let closed = DeadPort::take();
+    let user = sshd::user();
+    let known = site.fleet.known_hosts();
+    let fleet = site
+        .fleet
+        .ssh_host("dead", closed.port(), &user, "ssh-ed25519 AAAA");
+    fleet.write_known_hosts(&known);
+    let jump = format!("{}@127.0.0.1:{}", user, site.bastion.port());
+    let ended = fleet.hoist(&format!("run -J {jump} -o jsonl -- true"));
+    ended.code(3).became("dead", "failed", "unreachable");
+    let message = ended.record("dead").text("message");
+    assert!(
+        message.contains("the jump host 127.0.0.1 cannot connect to 127."),
+        "{message}"
+    );
+    for name in names("web[1-3]") {
+        assert_eq!(ended.record(&name).text("status"), "ok", "{ended}");
+    }
+}
+
+#[test]
+fn a_bastion_that_forwards_nothing_is_told() {
+    let site = Site::with("web1", &["AllowTcpForwarding no"]);
+    let ended = site
+        .fleet
+        .hoist(&format!("run -J {} -o jsonl -- true", site.jump()));
+    ended.code(3).became("web1", "failed", "unreachable");
+    let message = ended.record("web1").text("message");
+    assert!(message.contains("AllowTcpForwarding"), "{message}");
+}
+
+#[test]
+fn jump_hosts_that_lead_to_each_other_are_refused() {
+    let fleet = Fleet::new();
+    fleet.tree().write(
+        "home/.ssh/config",
+        "Host a\n ProxyJump b\nHost b\n ProxyJump c\nHost c\n ProxyJump b\n",
+    );
+    fleet
+        .command("run -w a -- true")
+        .env("HOIST_SSH_CONFIG", config(&fleet))
+        .env("HOIST_INVENTORY", "")
+        .run()
+        .code(2)
+        .complains(&["jump hosts lead in a circle: b → c → b", "ProxyJump none"]);
+}
+
+#[test]
+fn a_command_can_lead_to_a_host() {
+    let site = Site::with("web[1-3]", &[]);
+    let ssh = installed("ssh", "openssh-client");
+    let home = site.fleet.tree().join("home/.ssh");
+    let text = format!(
+        "Host web*\n ProxyCommand {} -F none -i {home}/id_ed25519 -o UserKnownHostsFile={home}/known_hosts -W %h:%p -p {} {}@127.0.0.1\n",
+        ssh.display(),
+        site.bastion.port(),
+        sshd::user(),
+        home = home.display(),
+    );
+    site.fleet.tree().write("home/.ssh/config", text);
+    let ended = site
+        .fleet
+        .command("run -o jsonl -- true")
+        .env("HOIST_SSH_CONFIG", config(&site.fleet))
+        .run();
+    ended.code(0).each_host_once(&names("web[1-3]"));
+    assert_eq!(site.logins(), 3, "{ended}");
+}
+
+#[test]
+fn a_command_that_leads_nowhere_is_told_in_its_own_words() {
+    let site = Site::with("web1", &[]);
+    let run = |command: &str| {
+        let option = format!("ProxyCommand={command}");
+        site.fleet
+            .argv([
+                "run",
+                "-o",
+                "jsonl",
+                "-O",
+                &option,
+                "--connect-timeout",
+                "2s",
+                "--",
+                "true",
+            ])
+            .run()
+    };
+    let ended = run("echo 'no way to %h' >&2; exit 1");
+    ended.code(3).became("web1", "failed", "handshake");
+    let message = ended.record("web1").text("message");
+    assert!(
+        message.contains("ProxyCommand said: no way to 127."),
+        "{message}"
+    );
+    // One that stays is ended with the connection.
+    let ended = run(&format!(
+        "sh -c 'echo $$ > {}/pids/proxy.pid; exec sleep 300'",
+        site.fleet.tree().path().display()
+    ));
+    ended.code(3).became("web1", "failed", "connect-timeout");
+    site.fleet.everybody_leaves();
+}
+
+#[test]
+fn an_account_that_means_something_to_a_shell_is_kept_from_one() {
+    let fleet = Fleet::new();
+    fleet
+        .argv([
+            "run",
+            "-w",
+            "web1",
+            "-l",
+            "a$(id)",
+            "-O",
+            "ProxyCommand=nc %r",
+            "--",
+            "true",
+        ])
+        .env("HOIST_INVENTORY", "")
+        .run()
+        .code(2);
+    fleet
+        .argv([
+            "run",
+            "-w",
+            "web1",
+            "-l",
+            "a$b",
+            "-O",
+            "ProxyCommand=nc %r",
+            "--",
+            "true",
+        ])
+        .env("HOIST_INVENTORY", "")
+        .run()
+        .code(2)
+        .complains(&["ProxyCommand", "a$b", "shell"]);
+}
