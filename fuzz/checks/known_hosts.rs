@@ -174,10 +174,18 @@ fn check_host(index: &KnownHosts, lines: &[Line<'_>], host: &str, port: Port) {
             algorithm(blob)
         );
     }
-    let authority = lines
+    let is_revoked = |blob: &[u8]| {
+        let mut lines = lines.iter();
+        lines.any(|line| {
+            let forms = [&form, &plain];
+            line.blob == blob && forms.iter().any(|form| line.is_about(b"@revoked", form))
+        })
+    };
+    let trusted = lines
         .iter()
-        .find(|line| line.is_about(b"@cert-authority", &form));
-    assert_eq!(index.authority(host, port), authority.map(Line::place));
+        .filter(|line| line.is_about(b"@cert-authority", &form) && !is_revoked(&line.blob));
+    let found = index.authorities(host, port).into_iter();
+    assert!(found.map(|key| key.place).eq(trusted.map(Line::place)));
     let algorithms = index.algorithms(host, port);
     assert!(algorithms.iter().all(|name| name.chars().all(is_printable)));
     let is_known = |line: &&Line<'_>| {

@@ -325,3 +325,41 @@ fn certificates_log_in_where_only_their_authority_is_trusted() {
         );
     }
 }
+
+#[test]
+fn a_password_comes_from_a_file_that_nobody_else_reads() {
+    in_namespace!(|namespace: &Namespace| {
+        let configuration = Sshd::with().line("PasswordAuthentication yes");
+        let (_sshd, fleet, _) = with_password(namespace, configuration);
+        let file = fleet
+            .tree()
+            .write_with_mode("work/secret", "secret word\nmore\n", 0o600);
+        let line = "run -o jsonl -- id -un";
+        let ended = fleet
+            .command(line)
+            .env("HOIST_PASSWORD_FILE", "secret")
+            .run();
+        ended.code(0);
+        assert_eq!(ended.out().matches("max\\n").count(), 5, "{ended}");
+        // From a descriptor.
+        let script = "exec 3<secret; exec \"$@\"";
+        let ended = fleet
+            .command("run -o jsonl --password-file /dev/fd/3 -- id -un")
+            .run_through(script);
+        ended.code(0);
+        crate::support::tree::set_mode(&file, 0o640);
+        let refused = fleet.hoist("run --password-file secret -- true");
+        refused
+            .code(2)
+            .complains(&["secret is open to others (mode 0640)", "chmod 600"]);
+        fleet.tree().write_with_mode("work/empty", "\nx\n", 0o600);
+        fleet
+            .hoist("run --password-file empty -- true")
+            .code(2)
+            .complains(&["no password"]);
+        fleet
+            .hoist("run --password-file none -- true")
+            .code(2)
+            .complains(&["none"]);
+    });
+}

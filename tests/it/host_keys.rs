@@ -293,3 +293,82 @@ fn somebody_at_a_terminal_may_say_no() {
     assert_eq!(fleet.known_hosts(), "");
     no_credential_was_sent(&sshd);
 }
+
+/// A server whose ecdsa key an authority vouches for, under these names; its other key is unknown.
+fn certified(folder: &std::path::Path, names: &str) -> (Sshd, KeyPair) {
+    let authority = KeyPair::generate(&folder.join("authority"), "ed25519");
+    let host = KeyPair::generate(&folder.join("host"), "ecdsa");
+    let public = host.path.with_extension("pub");
+    must(
+        "ssh-keygen",
+        &[
+            &"-q",
+            &"-h",
+            &"-s",
+            &authority.path,
+            &"-I",
+            &"x",
+            &"-n",
+            &names,
+            &public,
+        ],
+    );
+    let sshd = Sshd::with()
+        .line(&format!("HostKey {}", host.path.display()))
+        .line(&format!("HostCertificate {}-cert.pub", host.path.display()))
+        .start();
+    (sshd, authority)
+}
+
+#[test]
+fn an_authority_vouches_for_hosts_that_nobody_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sshd, authority) = certified(folder.path(), "web,db");
+    let fleet = Fleet::new()
+        .strangers("web1", sshd.port())
+        .with_identity(&sshd.client_key);
+    let run = |alias: &str| fleet.hoist(&format!("run -O HostKeyAlias={alias} -o jsonl -- true"));
+    fleet.write_known_hosts(&format!(
+        "@cert-authority web,mail {}\n",
+        authority.public()
+    ));
+    run("web").code(0);
+    // Not trusted for this name; trusted, but the certificate isn't for it.
+    run("db")
+        .code(3)
+        .became("web1", "failed", "host-key-unknown");
+    let ended = run("mail");
+    ended.code(3).became("web1", "failed", "host-key-unknown");
+    let message = ended.record("web1").text("message");
+    assert!(
+        message.ends_with("; its certificate is not for `mail`"),
+        "{message}"
+    );
+    let ended = fleet.hoist("explain -O HostKeyAlias=web web1");
+    ended.code(0).stdout_has("authority");
+    // A revoked authority vouches for nobody.
+    let lines = format!(
+        "@cert-authority * {0}\n@revoked * {0}\n",
+        authority.public()
+    );
+    fleet.write_known_hosts(&lines);
+    run("web")
+        .code(3)
+        .became("web1", "failed", "host-key-unknown");
+}
+
+#[test]
+fn a_certificate_of_a_stranger_is_worth_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sshd, _) = certified(folder.path(), "web");
+    let stranger = KeyPair::generate(&folder.path().join("stranger"), "ed25519");
+    let fleet = Fleet::new()
+        .strangers("web1", sshd.port())
+        .with_identity(&sshd.client_key);
+    let key = std::fs::read_to_string(folder.path().join("host.pub")).unwrap();
+    let lines = format!("@cert-authority web {}\nweb {key}", stranger.public());
+    fleet.write_known_hosts(&lines);
+    fleet
+        .hoist("run -O HostKeyAlias=web -o jsonl -- true")
+        .code(0);
+}

@@ -10,8 +10,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use super::SshError;
+use super::host_certificate::HostCertificate;
 use super::known_hosts::{self, KnownHosts, Verdict};
 use crate::host::{Endpoint, HostKeyPolicy, Port, SshSettings};
 use crate::outcome::Kind;
@@ -19,7 +21,7 @@ use crate::ssh_config;
 use crate::transport::{ConnectError, UnknownKey};
 
 /// Host key algorithms offered, best first. SHA-1 (`ssh-rsa`) and DSA are left out unless they are
-/// asked for, and so are host certificates, which libssh2 would offer but not check.
+/// asked for; certificates are offered where an authority is known.
 const ALGORITHMS: [&str; 6] = [
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -30,6 +32,16 @@ const ALGORITHMS: [&str; 6] = [
 ];
 /// What else may be asked for, by whoever must reach a host of the past.
 const OLD_ALGORITHMS: [&str; 2] = ["ssh-rsa", "ssh-dss"];
+
+/// The same for certificates.
+const CERTIFICATES: [&str; 6] = [
+    "ssh-ed25519-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    "rsa-sha2-512-cert-v01@openssh.com",
+    "rsa-sha2-256-cert-v01@openssh.com",
+];
 
 /// The files that a host's key is looked up in.
 type Files = (Vec<PathBuf>, Vec<PathBuf>);
@@ -86,11 +98,24 @@ impl HostKeys {
     /// When none of those that were asked for can be used.
     pub(super) fn offer(&self, endpoint: &Endpoint) -> Result<String, ConnectError> {
         let wish = endpoint.ssh.algorithms.host_key.as_deref();
-        let supported = [&ALGORITHMS[..], &OLD_ALGORITHMS].concat();
-        let chosen = match wish {
-            None => ALGORITHMS.to_vec(),
-            Some(wish) => ssh_config::chosen(wish, &ALGORITHMS, &supported),
+        let (name, port) = looked_up(endpoint);
+        let index = self.known(&endpoint.ssh);
+        let is_vouched_for =
+            endpoint.host_key.is_none() && !index.authorities(name, port).is_empty();
+        let defaults = if is_vouched_for {
+            [CERTIFICATES, ALGORITHMS].concat()
+        } else {
+            ALGORITHMS.to_vec()
         };
+        let mut chosen = match wish {
+            None => defaults,
+            Some(wish) => {
+                let supported = [&CERTIFICATES[..], &ALGORITHMS, &OLD_ALGORITHMS].concat();
+                ssh_config::chosen(wish, &defaults, &supported)
+            }
+        };
+        // Nobody could say what a certificate is worth.
+        chosen.retain(|name| is_vouched_for || !CERTIFICATES.contains(name));
         if chosen.is_empty() {
             return Err(super::none_usable(
                 "HostKeyAlgorithms",
@@ -108,8 +133,7 @@ impl HostKeys {
                 .into_iter()
                 .collect()
         } else {
-            let (name, port) = looked_up(endpoint);
-            self.known(&endpoint.ssh).algorithms(name, port)
+            index.algorithms(name, port)
         };
         let is_known = |algorithm: &str| {
             let key_type = if algorithm.starts_with("rsa-") {
@@ -117,7 +141,7 @@ impl HostKeys {
             } else {
                 algorithm
             };
-            known.iter().any(|known| known == key_type)
+            CERTIFICATES.contains(&algorithm) || known.iter().any(|known| known == key_type)
         };
         let (first, then): (Vec<&str>, Vec<&str>) =
             chosen.iter().partition(|algorithm| is_known(algorithm));
@@ -138,6 +162,18 @@ impl HostKeys {
         let settings = &endpoint.ssh;
         let known = self.known(settings);
         let (name, port) = looked_up(endpoint);
+        let certificate = HostCertificate::parse(blob);
+        let refusal = match &certificate {
+            None => None,
+            Some(certificate) => match vouched(&known, (name, port), certificate) {
+                Ok(()) => return Ok(true),
+                Err(refusal) => Some(refusal),
+            },
+        };
+        // Without a certificate that is good for it, the key must be known itself.
+        let blob = certificate
+            .as_ref()
+            .map_or(blob, |certificate| &certificate.key);
         match (known.check(name, port, blob), settings.policy) {
             (Verdict::Revoked { place }, _) => return Err(revoked(blob, &place)),
             (Verdict::Known { .. }, _) => {}
@@ -145,7 +181,11 @@ impl HostKeys {
             (Verdict::Changed { place, .. }, _) => return Err(changed(name, port, blob, &place)),
             (Verdict::Unknown, HostKeyPolicy::AcceptNew) => accept(&known, endpoint, blob)?,
             (Verdict::Unknown, HostKeyPolicy::Ask | HostKeyPolicy::Strict) => {
-                return Err(not_known(unknown(endpoint, blob), settings.policy));
+                let mut failure = not_known(unknown(endpoint, blob), settings.policy);
+                if let Some(refusal) = refusal {
+                    failure.message = format!("{}; its certificate {refusal}", failure.message);
+                }
+                return Err(failure);
             }
         }
         if let Some(peer) = peer.filter(|_| settings.checks_address)
@@ -167,6 +207,24 @@ impl HostKeys {
         }
         remember(keys)
     }
+}
+
+/// Whether a known authority vouches for the key, and nobody has revoked it.
+///
+/// # Errors
+/// In words that follow "its certificate".
+fn vouched(
+    known: &KnownHosts,
+    (name, port): (&str, Port),
+    certificate: &HostCertificate<'_>,
+) -> Result<(), String> {
+    if let Verdict::Revoked { place } = known.check(name, port, &certificate.key) {
+        return Err(format!("is for a key that is revoked in {place}"));
+    }
+    if !known.is_authority(name, port, certificate.authority) {
+        return Err("is signed by nobody who is known".to_owned());
+    }
+    certificate.check(name, SystemTime::now())
 }
 
 fn files(settings: &SshSettings) -> Files {

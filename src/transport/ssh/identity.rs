@@ -212,7 +212,7 @@ impl Certificate {
         let blob = known_hosts::public_key(&text)?;
         Some(Self {
             path: path.to_owned(),
-            public: key_of(&blob)?,
+            public: key_of(&blob)?.0,
             blob,
         })
     }
@@ -226,7 +226,8 @@ impl Certificate {
 }
 
 /// Takes the key out of a certificate: after the type and a nonce come the fields of the key.
-fn key_of(certificate: &[u8]) -> Option<Vec<u8>> {
+/// Returns the rest as well.
+pub(super) fn key_of(certificate: &[u8]) -> Option<(Vec<u8>, Reader<'_>)> {
     let mut reader = Reader::new(certificate);
     let kind = std::str::from_utf8(reader.string()?).ok()?;
     let kind = kind.strip_suffix("-cert-v01@openssh.com")?;
@@ -242,7 +243,7 @@ fn key_of(certificate: &[u8]) -> Option<Vec<u8>> {
     for _ in 0..fields {
         put_string(&mut key, reader.string()?);
     }
-    Some(key)
+    Some((key, reader))
 }
 
 /// A private key that waits for its passphrase.

@@ -334,12 +334,10 @@ impl Way {
     fn recent_failure(&self) -> Option<ConnectError> {
         let failure = self.failure.borrow();
         let (at, failure) = failure.as_ref()?;
-        // A key that is not known may be by the next time.
-        let kept = match failure.unknown_key {
-            Some(_) => Duration::ZERO,
-            None => FAILURE_KEPT,
-        };
-        let is_recent = at.elapsed() <= kept.max(JUST_NOW);
+        // A key that is not known may be by the next time, and who is busy may have room.
+        let may_pass = failure.unknown_key.is_some() || failure.is_busy;
+        let kept = if may_pass { JUST_NOW } else { FAILURE_KEPT };
+        let is_recent = at.elapsed() <= kept;
         (!self.is_connecting.get() && is_recent).then(|| failure.clone())
     }
 }

@@ -5,8 +5,8 @@
 //! found in a map, wildcard patterns and hashed names are tried one after the other, once per host:
 //! each hashed line has its own salt, so 10,000 of them cost about 2 ms a host (measured).
 //!
-//! Host certificates are not checked, so a line with `@cert-authority` vouches for nothing here.
-//! Nothing is asked or resolved; only [`KnownHosts::append`] writes.
+//! A line with `@cert-authority` names who may vouch for a host's key; what such a certificate is
+//! worth is decided elsewhere. Nothing is asked or resolved; only [`KnownHosts::append`] writes.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -68,7 +68,8 @@ pub struct KnownHosts {
     patterns: Vec<(Names, usize)>,
     /// Keys that are revoked for some hosts, by blob.
     revoked: HashMap<Box<[u8]>, Vec<Rule>>,
-    authorities: Vec<Rule>,
+    /// Keys that may vouch for those of some hosts.
+    authorities: Vec<(Rule, Box<[u8]>)>,
     /// What was found for a host, so that each hashed name is tried on it once.
     found: Mutex<HashMap<String, Arc<[usize]>>>,
     /// Keys accepted since, by host.
@@ -82,8 +83,21 @@ pub struct KnownKey {
     pub algorithm: String,
     /// `SHA256:…`.
     pub fingerprint: String,
+    /// The key in wire form.
+    pub blob: Vec<u8>,
     /// `file:line`.
     pub place: String,
+}
+
+impl KnownKey {
+    fn of(blob: &[u8], place: &Place) -> Self {
+        Self {
+            algorithm: algorithm(blob),
+            fingerprint: fingerprint(blob),
+            blob: blob.to_vec(),
+            place: place.show(),
+        }
+    }
 }
 
 struct Key {
@@ -169,7 +183,7 @@ impl KnownHosts {
                 let rule = Rule { names, place };
                 self.revoked.entry(line.blob).or_default().push(rule);
             }
-            Marker::Authority => self.authorities.push(Rule { names, place }),
+            Marker::Authority => self.authorities.push((Rule { names, place }, line.blob)),
             Marker::Plain => {
                 let blob = line.blob;
                 self.keys.push(Key { blob, place });
@@ -266,12 +280,8 @@ impl KnownHosts {
             found
         };
         let keys = found.iter().map(|index| &self.keys[*index]);
-        keys.map(|key| KnownKey {
-            algorithm: algorithm(&key.blob),
-            fingerprint: fingerprint(&key.blob),
-            place: key.place.show(),
-        })
-        .collect()
+        keys.map(|key| KnownKey::of(&key.blob, &key.place))
+            .collect()
     }
 
     fn blobs(&self, form: &str) -> Vec<Box<[u8]>> {
@@ -280,13 +290,22 @@ impl KnownHosts {
         keys.chain(self.accepted(form)).collect()
     }
 
-    /// Returns the place of a line that trusts an authority to sign keys of `host`, if there is
-    /// one: such a host is not a stranger, but its certificate can't be checked here.
-    pub fn authority(&self, host: &str, port: Port) -> Option<String> {
-        let form = host_form(host, port);
-        let mut rules = self.authorities.iter();
-        let rule = rules.find(|rule| rule.names.matches(form.as_bytes()))?;
-        Some(rule.place.show())
+    /// Returns the keys that may vouch for those of `host` at `port`, except those that are revoked.
+    pub fn authorities(&self, host: &str, port: Port) -> Vec<KnownKey> {
+        let (form, plain) = (host_form(host, port), host_form(host, Port::SSH));
+        let rules = self.authorities.iter();
+        let trusted = rules.filter(|(rule, blob)| {
+            rule.names.matches(form.as_bytes()) && self.revocation(&[&form, &plain], blob).is_none()
+        });
+        trusted
+            .map(|(rule, blob)| KnownKey::of(blob, &rule.place))
+            .collect()
+    }
+
+    /// Whether `blob` is the key of an authority that may vouch for the keys of `host` at `port`.
+    pub fn is_authority(&self, host: &str, port: Port, blob: &[u8]) -> bool {
+        let trusted = self.authorities(host, port);
+        trusted.iter().any(|key| key.blob == blob)
     }
 
     /// Accepts `blob` as the key of `host` at `port` for the rest of the run, and says what it is

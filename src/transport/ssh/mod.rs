@@ -29,6 +29,7 @@ mod auth;
 mod dial;
 mod feed;
 mod ffi;
+mod host_certificate;
 mod host_key;
 pub mod identity;
 mod inbox;

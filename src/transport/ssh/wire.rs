@@ -25,6 +25,13 @@ impl<'a> Reader<'a> {
         Some(u32::from_be_bytes(*number))
     }
 
+    /// Takes a number of eight bytes.
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_be_bytes(*number))
+    }
+
     /// Takes a string: its length, then that many bytes. An mpint has the same form.
     pub(super) fn string(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.u32()?).ok()?;

@@ -219,8 +219,11 @@ pub(crate) struct Connecting {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub identity: Vec<PathBuf>,
     /// Ask for a password once and log in with it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "password_file")]
     pub ask_pass: bool,
+    /// Read the password from the first line of FILE, which only you can read
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub password_file: Option<PathBuf>,
     /// Go through these hosts: [user@]host[:port],...; none: directly
     #[arg(short = 'J', long, value_name = "HOSTS")]
     pub jump: Option<String>,

@@ -52,7 +52,7 @@ pub(crate) fn run(
             ..SshOptions::default()
         }
     } else {
-        reaching::credentials(&plan.hosts, &required, ping.connecting.ask_pass)?
+        reaching::credentials(&plan.hosts, &required, reaching.password())?
     };
     let transports = transports(options, &plan)?;
 

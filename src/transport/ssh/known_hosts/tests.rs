@@ -140,10 +140,18 @@ fn every_kind_of_line_is_read() {
     ] {
         assert_eq!(files.check(host, number, &key), verdict, "{host}:{number}");
     }
-    let shown = |place: Option<String>| place.map(|place| files.without_folder(&place));
-    let authority = |host| shown(files.index.authority(host, Port::SSH));
-    assert_eq!(authority("a.ca.example").as_deref(), Some("user:8"));
-    assert_eq!(authority("web1"), None);
+    let authorities = files.index.authorities("a.ca.example", Port::SSH);
+    let places: Vec<_> = authorities
+        .iter()
+        .map(|key| files.without_folder(&key.place))
+        .collect();
+    assert_eq!(places, ["user:8"]);
+    assert!(
+        files
+            .index
+            .is_authority("a.ca.example", Port::SSH, &authorities[0].blob)
+    );
+    assert!(files.index.authorities("web1", Port::SSH).is_empty());
     let warnings: Vec<_> = files
         .warnings
         .iter()
@@ -312,7 +320,8 @@ impl KnownHosts {
             .iter()
             .map(|index| (self.keys[*index].place.line, ""))
             .collect();
-        let authorities = self.authorities.iter().filter(is_for);
+        let authorities = self.authorities.iter().map(|(rule, _)| rule);
+        let authorities = authorities.filter(is_for);
         lines.extend(authorities.map(|rule| (rule.place.line, " CA")));
         let revoked = self.revoked.values().flatten().filter(is_for);
         lines.extend(revoked.map(|rule| (rule.place.line, " REVOKED")));

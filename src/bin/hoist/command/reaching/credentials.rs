@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use hoist::transport::ssh::identity::{
 };
 use hoist::transport::ssh::known_hosts;
 use hoist::transport::ssh::secret::Secret;
+use zeroize::Zeroizing;
 
 use super::endpoints::Required;
 use crate::exit_code;
@@ -22,8 +24,22 @@ use crate::ui::prompt;
 /// More than any public key has.
 const MAX_PUBLIC_BYTES: u64 = 64 * 1024;
 
+/// Longest password, in bytes.
+const MAX_PASSWORD_BYTES: usize = 4096;
+
 /// How often a passphrase may be typed.
 const TRIES: usize = 3;
+
+/// Where the password comes from.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::command) enum PasswordSource<'a> {
+    /// There is none.
+    None,
+    /// Somebody is asked for it.
+    Person,
+    /// The first line of this file.
+    File(&'a Path),
+}
 
 /// What hosts may be shown to log in.
 #[derive(Debug, Default)]
@@ -41,7 +57,7 @@ pub(super) struct Credentials {
 pub(super) fn gather(
     hosts: &[Endpoint],
     required: &Required,
-    asks_password: bool,
+    source: PasswordSource<'_>,
 ) -> Result<Credentials, Failure> {
     let all = with_jumps(hosts);
     if all.is_empty() {
@@ -74,10 +90,10 @@ pub(super) fn gather(
             }
         }
     }
-    let password = if asks_password {
-        Some(ask_password(&login_name(all.iter().copied()))?)
-    } else {
-        None
+    let password = match source {
+        PasswordSource::None => None,
+        PasswordSource::Person => Some(ask_password(&login_name(all.iter().copied()))?),
+        PasswordSource::File(file) => Some(password_in(file)?),
     };
     Ok(Credentials {
         identities,
@@ -223,6 +239,39 @@ fn ask_password(login: &str) -> Result<Secret, Failure> {
     prompt::secret(&format!("Password for {login}: ")).map_err(|error| unanswered(&error))
 }
 
+/// Reads the first line of a file that nobody else can read. A pipe (`/dev/fd/3`) is as private as
+/// whoever made it.
+fn password_in(file: &Path) -> Result<Secret, Failure> {
+    let name = file.display();
+    let failed =
+        |error: io::Error| Failure::usage(format!("cannot read the password from {name}: {error}"));
+    let open = File::open(file).map_err(failed)?;
+    // Of the file that was opened, whatever its name stands for by now.
+    let metadata = open.metadata().map_err(failed)?;
+    let is_ours = [0, rustix::process::getuid().as_raw()].contains(&metadata.uid());
+    if metadata.is_file() && (!is_ours || metadata.mode() & 0o077 != 0) {
+        let mode = metadata.mode() & 0o7777;
+        let text = format!("the password file {name} is open to others (mode {mode:04o})");
+        return Err(Failure::usage(text).hint(format!("close it with `chmod 600 {name}`")));
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_PASSWORD_BYTES + 1));
+    let limit = MAX_PASSWORD_BYTES as u64 + 1;
+    open.take(limit).read_to_end(&mut bytes).map_err(failed)?;
+    let line = bytes
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    match std::str::from_utf8(line) {
+        Ok(text) if !text.is_empty() && line.len() <= MAX_PASSWORD_BYTES => {
+            Ok(Secret::new(text.to_owned()))
+        }
+        _ => Err(Failure::usage(format!(
+            "there is no password on the first line of {name}"
+        ))),
+    }
+}
+
 /// Returns whom the password is for: `root`, or `root, deploy and 3 more`.
 fn login_name<'a>(hosts: impl Iterator<Item = &'a Endpoint>) -> String {
     let mut users: Vec<&str> = Vec::new();
@@ -281,9 +330,9 @@ mod tests {
     fn a_key_that_was_named_must_be_there_and_another_need_not() {
         let hosts = [endpoint("me")];
         let required = Required::from(["/does/not/exist".into()]);
-        let failure = gather(&hosts, &required, false).unwrap_err();
+        let failure = gather(&hosts, &required, PasswordSource::None).unwrap_err();
         assert_eq!(failure.code, exit_code::USAGE);
-        let gathered = gather(&hosts, &Required::new(), false).unwrap();
+        let gathered = gather(&hosts, &Required::new(), PasswordSource::None).unwrap();
         assert!(gathered.identities.is_empty());
     }
 
@@ -291,7 +340,7 @@ mod tests {
     fn this_machine_needs_no_credentials() {
         let mut host = endpoint("me");
         host.transport = TransportName::Local;
-        let gathered = gather(&[host], &Required::new(), true).unwrap();
+        let gathered = gather(&[host], &Required::new(), PasswordSource::Person).unwrap();
         assert!(gathered.password.is_none());
     }
 }

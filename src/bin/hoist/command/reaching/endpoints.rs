@@ -494,6 +494,7 @@ mod tests {
             port: None,
             identity: Vec::new(),
             ask_pass: false,
+            password_file: None,
             jump: None,
             ssh_config: None,
             option: Vec::new(),

@@ -217,6 +217,10 @@ impl Facts<'_> {
             let shown = format!("{} {}", key.algorithm, key.fingerprint);
             self.one_of_many("known-key", &shown, &key.place);
         }
+        for key in known.authorities(name, port) {
+            let shown = format!("{} {}", key.algorithm, key.fingerprint);
+            self.one_of_many("authority", &shown, &key.place);
+        }
     }
 
     fn rest(&mut self, endpoint: &Endpoint) {

@@ -18,7 +18,7 @@ mod credentials;
 mod endpoints;
 mod explained;
 
-use credentials::Credentials;
+use credentials::{Credentials, PasswordSource};
 use endpoints::Everywhere;
 pub(super) use endpoints::Required;
 pub(super) use explained::{Fact, object};
@@ -118,20 +118,35 @@ impl Reaching<'_> {
     }
 }
 
+impl Reaching<'_> {
+    /// Returns where the password comes from; of two sources the one set nearer to the person.
+    pub(super) fn password(&self) -> PasswordSource<'_> {
+        let is_asked_nearer = self.origins.of("ask_pass") >= self.origins.of("password_file");
+        match &self.connecting.password_file {
+            Some(file) if !self.connecting.ask_pass || !is_asked_nearer => {
+                PasswordSource::File(file)
+            }
+            _ if self.connecting.ask_pass => PasswordSource::Person,
+            _ => PasswordSource::None,
+        }
+    }
+}
+
 /// Reads the keys of all hosts and asks for what is needed to log in.
 ///
 /// # Errors
-/// When a key that was named can't be used, or something must be asked and there is nobody.
+/// When a key or password that was named can't be used, or something must be asked and there is
+/// nobody.
 pub(super) fn credentials(
     hosts: &[Endpoint],
     required: &Required,
-    asks_password: bool,
+    password: PasswordSource<'_>,
 ) -> Result<SshOptions, Failure> {
     let Credentials {
         identities,
         certificates,
         password,
-    } = credentials::gather(hosts, required, asks_password)?;
+    } = credentials::gather(hosts, required, password)?;
     Ok(SshOptions {
         identities,
         certificates,

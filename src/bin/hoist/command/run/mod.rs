@@ -264,8 +264,8 @@ impl Job<'_> {
 
     /// Reads what is needed to log in, asking where that must be.
     fn transports(&self, plan: &Plan, required: &Required) -> Result<Transports, Failure> {
-        let asks_password = self.run.connecting.ask_pass;
-        let credentials = reaching::credentials(&plan.hosts, required, asks_password)?;
+        let reaching = self.reaching();
+        let credentials = reaching::credentials(&plan.hosts, required, reaching.password())?;
         let is_wide = plan.limits.fan_out > WIDE_FAN_OUT;
         let options = SshOptions {
             window: if is_wide { SMALL_WINDOW } else { 0 },
