@@ -175,7 +175,9 @@ impl Shell {
                     stdout,
                     stderr,
                 }),
-                End::NotSpawned { message } => Err(ShellError::NotSpawned(message)),
+                End::NotSpawned { message } | End::Replaced { message } => {
+                    Err(ShellError::NotSpawned(message))
+                }
                 End::Lost { message } => Err(ShellError::Lost(message)),
             }
         })

@@ -508,6 +508,7 @@ impl<'a> Execution<'a> {
         let mut verdict = match end {
             End::Exited { status, is_held } => exited(status, is_held),
             End::NotSpawned { message } => Verdict::failed(Kind::Spawn, message),
+            End::Replaced { message } => Verdict::failed(Kind::Channel, message),
             End::Lost { message } => Verdict::failed(Kind::Lost, message),
         };
         if let Some(reason) = self.reason {

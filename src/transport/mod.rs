@@ -107,6 +107,11 @@ pub enum End {
         /// Why, on one line.
         message: String,
     },
+    /// The host reported success and had not begun to run it.
+    Replaced {
+        /// What that means, on one line.
+        message: String,
+    },
     /// The link died, or the host closed the channel without any status.
     Lost {
         /// What was seen, on one line.

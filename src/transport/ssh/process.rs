@@ -31,6 +31,10 @@ const LINGER_BYTES: usize = 4 * 1024 * 1024;
 /// stdin is fed this many pieces before the pipes are looked at again.
 const PIECES_PER_TURN: usize = 4;
 
+/// Success of something else must not pass for success of the command.
+const REPLACED: &str = "the host reported success without having begun the command: it runs \
+    something else in its place (ForceCommand, command= in authorized_keys, the account's shell)";
+
 thread_local! {
     /// One read buffer for all hosts of a worker.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
@@ -260,6 +264,13 @@ impl SshProcess {
                 is_held: false,
             })
         });
+        let is_success = matches!(&end, Some(End::Exited { status, .. }) if status.is_success());
+        if is_success && self.filter.started().is_none() {
+            // The wrapper says first that it is there.
+            return Progress::Ended(End::Replaced {
+                message: REPLACED.to_owned(),
+            });
+        }
         Progress::Ended(end.unwrap_or_else(|| End::Lost {
             message: "the host closed the channel without an exit status".to_owned(),
         }))

@@ -105,8 +105,10 @@ fn servers_that_run_something_else_or_nothing() {
     let forced = Sshd::with()
         .line("ForceCommand echo forced; exit 3")
         .start();
+    let pleased = Sshd::with().line("ForceCommand echo forced").start();
     let rekeying = Sshd::with().line("RekeyLimit 100K").start();
     let fleet = other(good(&sshd), "closed", &sshd, &closed);
+    let fleet = other(fleet, "pleased", &sshd, &pleased);
     let fleet = other(fleet, "forced", &sshd, &forced);
     let fleet = other(fleet, "rekeying", &sshd, &rekeying);
     let lines = numbered_lines(300_000);
@@ -117,7 +119,14 @@ fn servers_that_run_something_else_or_nothing() {
     ended
         .became("closed", "failed", "channel")
         .became("forced", "failed", "exit")
+        .became("pleased", "failed", "channel")
         .became("rekeying", "ok", "");
+    says(&ended, "pleased", &["something else in its place"]);
+    assert_eq!(
+        ended.record("pleased").text("stdout"),
+        "forced\n",
+        "{ended}"
+    );
     assert_eq!(ended.record("forced").text("stdout"), "forced\n", "{ended}");
     assert_eq!(ended.record("forced").number("exit_code"), 3, "{ended}");
     assert!(
