@@ -13,7 +13,7 @@
 //! Memory is bounded by credit: a worker may have only so many chunks of output on the way to the
 //! receiver, and reads no further from its host until the receiver has given one back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -22,6 +22,7 @@ use crossbeam_channel::Receiver;
 use thiserror::Error;
 
 use crate::event::{Event, EventKind, HostIndex, Listener};
+use crate::host::{Endpoint, Route};
 use crate::outcome::{Kind, Outcome, Summary};
 use crate::plan::Plan;
 use crate::transport::{Transport, UnknownKey};
@@ -59,8 +60,10 @@ pub enum EngineError {
     },
 }
 
-/// Answers whether host keys that nobody has vouched for are to be accepted. Called at most once a
-/// run, on the calling thread, when nothing else is being worked.
+/// Answers whether host keys that nobody has vouched for are to be accepted; no key is named twice.
+/// Called on the calling thread, when nothing else is being worked: once a run, and once more for
+/// each jump host on the longest way, as hosts show their keys only when the one before them is
+/// trusted.
 pub type Ask<'a> = &'a mut dyn FnMut(&[UnknownKey]) -> bool;
 
 /// Makes sure that the system gives the threads a run of `plan` needs, and `others` beside them.
@@ -108,9 +111,15 @@ pub fn run(
     };
     run.work(&(0..plan.hosts.len()).collect::<Vec<_>>(), &mut desk)?;
 
-    let set_aside = std::mem::take(&mut desk.set_aside);
-    if let (Some(ask), false) = (ask, set_aside.is_empty()) {
-        run.decide(set_aside, ask, &mut desk)?;
+    if let Some(ask) = ask {
+        for questions_left in (0..=longest_way(plan)).rev() {
+            let set_aside = std::mem::take(&mut desk.set_aside);
+            if set_aside.is_empty() {
+                break;
+            }
+            run.may_ask = questions_left > 0;
+            run.decide(set_aside, ask, &mut desk)?;
+        }
     }
     desk.finish_untouched(cancel);
     desk.close(cancel)
@@ -144,15 +153,20 @@ impl Run<'_> {
 
     /// Asks once about all hosts that were set aside, and works them again if the answer is yes.
     fn decide(
-        &mut self,
+        &self,
         set_aside: BTreeMap<HostIndex, (UnknownKey, Outcome)>,
-        ask: Ask<'_>,
+        ask: &mut dyn FnMut(&[UnknownKey]) -> bool,
         desk: &mut Desk<'_, '_>,
     ) -> Result<(), EngineError> {
-        let (hosts, keys): (Vec<_>, Vec<_>) = set_aside
-            .iter()
-            .map(|(host, (key, _))| (*host, key.clone()))
-            .unzip();
+        let hosts: Vec<_> = set_aside.keys().copied().collect();
+        let mut keys: Vec<UnknownKey> = Vec::new();
+        let mut seen = HashSet::new();
+        for (key, _) in set_aside.values() {
+            // Many hosts may be behind one jump host.
+            if seen.insert((&key.host, &key.blob)) {
+                keys.push(key.clone());
+            }
+        }
         if self.cancel.is_stopped() || !ask(&keys) {
             for (host, (_, outcome)) in set_aside {
                 desk.tell(EventKind::Finished {
@@ -165,9 +179,22 @@ impl Run<'_> {
         if let Err(error) = self.transport.trust(&keys) {
             desk.fail(error);
         }
-        self.may_ask = false;
         self.work(&hosts, desk)
     }
+}
+
+/// Returns how many jump hosts are on the way to the host that has most of them.
+fn longest_way(plan: &Plan) -> usize {
+    let jumps = |host: &Endpoint| {
+        let mut route = &host.ssh.route;
+        let mut count = 0;
+        while let Route::Jump(jump) = route {
+            count += 1;
+            route = &jump.ssh.route;
+        }
+        count
+    };
+    plan.hosts.iter().map(jumps).max().unwrap_or(0)
 }
 
 /// Where events arrive: tells the listeners and keeps the count.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::fleet::Fleet;
 use crate::support::listener::DeadPort;
 use crate::support::sshd::{self, Sshd};
-use crate::support::{installed, names};
+use crate::support::{PATIENCE, installed, names};
 
 /// Hosts of one server, and a bastion before them that is a server of its own.
 struct Site {
@@ -337,4 +337,19 @@ fn an_account_that_means_something_to_a_shell_is_kept_from_one() {
         .run()
         .code(2)
         .complains(&["ProxyCommand", "a$b", "shell"]);
+}
+
+#[test]
+fn a_person_is_asked_about_the_bastion_once_and_then_about_those_behind_it() {
+    let site = Site::with("web[1-2]", &[]);
+    site.fleet.write_known_hosts("");
+    let line = format!("run -J {} -o jsonl -- true", site.jump());
+    let mut running = site.fleet.command(&line).start_on_terminal();
+    running.shows("The key of this host is not known");
+    running.type_in("y\n");
+    running.shows("The keys of these 2 hosts are not known");
+    running.type_in("y\n");
+    let ended = running.wait(PATIENCE);
+    ended.code(0);
+    assert_eq!(site.fleet.known_hosts().lines().count(), 3, "{ended}");
 }

@@ -157,7 +157,8 @@ struct Pool {
 struct Way {
     sessions: RefCell<Vec<Rc<Carrier>>>,
     is_connecting: Cell<bool>,
-    failure: RefCell<Option<(Instant, ConnectError)>>,
+    /// When it failed, after how many keys had been trusted, and how.
+    failure: RefCell<Option<(Instant, usize, ConnectError)>>,
     changed: Event,
 }
 
@@ -246,7 +247,7 @@ impl Pool {
             }
             let count = way.sessions.borrow().len();
             if count == 0
-                && let Some(failure) = way.recent_failure()
+                && let Some(failure) = way.recent_failure(self.inner.trusted())
             {
                 return Err(failure);
             }
@@ -272,6 +273,7 @@ impl Pool {
 
     /// Makes one more session.
     async fn connect(self: Rc<Self>, jump: Arc<Endpoint>, way: Rc<Way>) {
+        let trusted = self.inner.trusted();
         let result = self.log_in(&jump).await;
         way.is_connecting.set(false);
         match result {
@@ -288,7 +290,8 @@ impl Pool {
                 self.executor.spawn(bridge.work()).detach();
             }
             Err(failure) => {
-                *way.failure.borrow_mut() = Some((Instant::now(), of_jump(&jump, failure)));
+                *way.failure.borrow_mut() =
+                    Some((Instant::now(), trusted, of_jump(&jump, failure)));
             }
         }
         way.changed.notify(usize::MAX);
@@ -331,14 +334,15 @@ impl Way {
         self.changed.notify(usize::MAX);
     }
 
-    fn recent_failure(&self) -> Option<ConnectError> {
+    fn recent_failure(&self, trusted: usize) -> Option<ConnectError> {
         let failure = self.failure.borrow();
-        let (at, failure) = failure.as_ref()?;
+        let (at, trusted_then, failure) = failure.as_ref()?;
         // A key that is not known may be by the next time, and who is busy may have room.
         let may_pass = failure.unknown_key.is_some() || failure.is_busy;
         let kept = if may_pass { JUST_NOW } else { FAILURE_KEPT };
         let is_recent = at.elapsed() <= kept;
-        (!self.is_connecting.get() && is_recent).then(|| failure.clone())
+        let is_news = is_recent && *trusted_then == trusted;
+        (!self.is_connecting.get() && is_news).then(|| failure.clone())
     }
 }
 

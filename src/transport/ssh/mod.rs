@@ -12,6 +12,7 @@ use std::io;
 use std::mem::Discriminant;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ssh2::MethodType;
@@ -101,6 +102,8 @@ struct Inner {
     host_keys: HostKeys,
     /// What each agent holds, by its socket.
     agents: HashMap<PathBuf, Vec<AgentKey>>,
+    /// How often keys were trusted: what failed before may not fail again.
+    trusted: AtomicUsize,
 }
 
 /// Why SSH can't be used at all.
@@ -161,6 +164,7 @@ impl Ssh {
             options,
             host_keys,
             agents,
+            trusted: AtomicUsize::new(0),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -238,6 +242,11 @@ impl Inner {
             fingerprint: known_hosts::fingerprint(&blob),
             method,
         })
+    }
+
+    /// Returns how often keys were trusted.
+    fn trusted(&self) -> usize {
+        self.trusted.load(Ordering::SeqCst)
     }
 
     /// Returns how long a jump host may take.
@@ -465,7 +474,9 @@ impl Transport for Ssh {
     }
 
     fn trust(&self, keys: &[UnknownKey]) -> io::Result<()> {
-        self.inner.host_keys.trust(keys)
+        let remembered = self.inner.host_keys.trust(keys);
+        self.inner.trusted.fetch_add(1, Ordering::SeqCst);
+        remembered
     }
 }
 

@@ -161,7 +161,7 @@ impl Answers {
     }
 
     fn print_table(&self, plan: &Plan, out: &mut impl Write) -> io::Result<()> {
-        let heads = ["HOST", "STATUS", "TIME", "SERVER", "HOST KEY", "LOGIN"];
+        let heads = ["HOST", "STATUS", "TIME", "SERVER", "LOGIN", "HOST KEY"];
         let mut rows = vec![heads.map(str::to_owned)];
         for (index, host) in plan.hosts.iter().enumerate() {
             let Some(outcome) = &self.outcomes[index] else {
@@ -171,17 +171,17 @@ impl Answers {
             let time = outcome
                 .connect_duration
                 .map(|time| format!("{}ms", time.as_millis()));
-            let [server, key, login] = match &self.logins[index] {
+            let [server, login, key] = match &self.logins[index] {
                 Some(login) => [
                     login
                         .server
                         .strip_prefix("SSH-2.0-")
                         .unwrap_or(&login.server)
                         .to_owned(),
-                    format!("{} {}", login.host_key, login.fingerprint),
                     login.method.to_owned(),
+                    format!("{} {}", login.host_key, login.fingerprint),
                 ],
-                None => [escaped(&outcome.message), String::new(), String::new()],
+                None => [String::new(), String::new(), escaped(&outcome.message)],
             };
             let time = time.unwrap_or_default();
             rows.push([
@@ -189,8 +189,8 @@ impl Answers {
                 status.to_owned(),
                 time,
                 server,
-                key,
                 login,
+                key,
             ]);
         }
         columns::print(&rows, out)
