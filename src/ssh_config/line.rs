@@ -337,6 +337,8 @@ impl JumpHop {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn texts(line: &str) -> Vec<String> {
@@ -403,6 +405,42 @@ mod tests {
             "a b",
         ] {
             assert_eq!(shown(text), None, "{text}");
+        }
+    }
+
+    const SHAPES: [Shape; 11] = [
+        Shape::Argument,
+        Shape::Files,
+        Shape::Rest,
+        Shape::Flag,
+        Shape::Choice(&["yes", "no"]),
+        Shape::Number,
+        Shape::Time,
+        Shape::Port,
+        Shape::Algorithms,
+        Shape::Jumps,
+        Shape::Assignments,
+    ];
+
+    proptest! {
+        #[test]
+        fn no_line_makes_the_reader_panic(text in "[ \t]{0,2}[A-Za-z\"]{0,9}[ =\"']{0,3}\\PC{0,40}") {
+            if let Some(line) = Line::parse(&text) {
+                let width = text.chars().count();
+                for word in line.words().unwrap_or_default() {
+                    prop_assert!((1..=width).contains(&word.column));
+                }
+                for shape in SHAPES {
+                    let _ = line.value(shape);
+                }
+            }
+        }
+
+        #[test]
+        fn a_hop_that_is_read_is_shown_so_that_it_is_read_again(text in "[a-z@:.\\[\\]0-9]{0,16}") {
+            if let Some(hop) = JumpHop::parse(&text) {
+                prop_assert_eq!(JumpHop::parse(&hop.to_string()), Some(hop));
+            }
         }
     }
 }
