@@ -31,7 +31,7 @@ mod algorithms;
 mod expand;
 mod keyword;
 mod line;
-mod pattern;
+pub(crate) mod pattern;
 mod read;
 mod resolve;
 mod resolved;

@@ -63,9 +63,9 @@ impl Patterns {
     }
 }
 
-/// Whether all of `text` is what `pattern` says. Takes time in proportion to the product of their
+/// Whether all of `text` is what `pattern` says, byte by byte. Takes time in proportion to the product of their
 /// lengths at worst: of several `*` only the last needs to be tried at further places.
-fn matches(text: &[u8], pattern: &[u8]) -> bool {
+pub(crate) fn matches(text: &[u8], pattern: &[u8]) -> bool {
     let (mut at, mut want) = (0, 0);
     let mut star = None;
     while at < text.len() {

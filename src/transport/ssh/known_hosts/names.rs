@@ -9,6 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use openssl::sha::Sha1;
 
+use crate::ssh_config::pattern;
+
 /// OpenSSH matches nothing with a list that has a longer pattern in it.
 const MAX_PATTERN_BYTES: usize = 1022;
 
@@ -53,47 +55,18 @@ fn split(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Whether any pattern matches and no negated one does.
+///
+/// Brackets are ordinary: `[*]:2222` matches that port on any host.
 fn list_matches(list: &[u8], form: &[u8]) -> bool {
     let mut is_match = false;
     for pattern in split(list) {
         match pattern.strip_prefix(b"!") {
-            Some(negated) if pattern_matches(negated, form) => return false,
+            Some(negated) if pattern::matches(form, negated) => return false,
             Some(_) => {}
-            None => is_match |= pattern_matches(pattern, form),
+            None => is_match |= pattern::matches(form, pattern),
         }
     }
     is_match
-}
-
-/// Whether `text` is what `pattern` describes with `*` (any bytes) and `?` (any one byte).
-///
-/// Brackets are ordinary: `[*]:2222` matches that port on any host.
-fn pattern_matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    // Where the last star stood, and where in the text the part behind it was tried last. Only
-    // the last star ever has to give way.
-    let mut retry: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                retry = Some((p, t));
-                p += 1;
-            }
-            Some(byte) if *byte == b'?' || *byte == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => {
-                let Some((star, tried)) = retry else {
-                    return false;
-                };
-                retry = Some((star, tried + 1));
-                p = star + 1;
-                t = tried + 1;
-            }
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 /// A name that can be recognised but not read: HMAC-SHA1 of it under a salt.
@@ -244,7 +217,7 @@ mod tests {
         #[test]
         fn patterns_match_as_defined(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
             prop_assert_eq!(
-                pattern_matches(pattern.as_bytes(), text.as_bytes()),
+                pattern::matches(text.as_bytes(), pattern.as_bytes()),
                 defined(pattern.as_bytes(), text.as_bytes())
             );
         }
