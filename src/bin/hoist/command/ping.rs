@@ -8,9 +8,8 @@ use hoist::event::{Event, EventKind, Listener, RunId};
 use hoist::host::{Endpoint, escaped};
 use hoist::outcome::{Login, Outcome, Summary};
 use hoist::plan::{Limits, Plan};
-use hoist::transport::local::Local;
-use hoist::transport::ssh::{Ssh, SshOptions};
-use hoist::transport::{Transports, UnknownKey};
+use hoist::transport::UnknownKey;
+use hoist::transport::ssh::SshOptions;
 use serde_json::{Map, Value, json};
 
 use super::reaching::{self, Reaching};
@@ -19,7 +18,7 @@ use super::run::{self, host_keys, room};
 use super::{columns, selecting};
 use crate::args::{Pacing, Ping, PingFormat};
 use crate::exit_code::{self, Rule};
-use crate::report::{Failure, note};
+use crate::report::Failure;
 use crate::settings::{Environment, Origins};
 use crate::ui::prompt;
 use crate::ui::{Progress, Terminal};
@@ -54,7 +53,7 @@ pub(crate) fn run(
     } else {
         reaching::credentials(&plan.hosts, &required, reaching.password())?
     };
-    let transports = transports(options, &plan)?;
+    let transports = reaching::transports(options, &plan)?;
 
     let terminal = Terminal::detect();
     let mut progress = Progress::new(plan.hosts.len(), terminal.is_stderr, false);
@@ -101,21 +100,6 @@ fn plan(pacing: &Pacing, hosts: Vec<Endpoint>) -> Plan {
         hosts,
         exec: None,
     }
-}
-
-fn transports(options: SshOptions, plan: &Plan) -> Result<Transports, Failure> {
-    let options = SshOptions {
-        jump_timeout: plan.limits.connect_timeout,
-        ..options
-    };
-    let ssh = Ssh::new(options, &plan.hosts).map_err(Failure::own)?;
-    for warning in ssh.warnings() {
-        note(&format!("hoist: {warning}"));
-    }
-    Ok(Transports {
-        ssh: Box::new(ssh),
-        local: Box::new(Local::new()),
-    })
 }
 
 /// What the hosts answered, in plan order.

@@ -5,9 +5,12 @@ use std::path::Path;
 
 use hoist::host::Endpoint;
 use hoist::inventory::Inventory;
+use hoist::plan::Plan;
 use hoist::selection::Selected;
 use hoist::ssh_config::{Facts, Sources, SshConfig, UserFile};
-use hoist::transport::ssh::SshOptions;
+use hoist::transport::Transports;
+use hoist::transport::local::Local;
+use hoist::transport::ssh::{Ssh, SshOptions};
 
 use crate::args::Connecting;
 use crate::report::{Failure, note};
@@ -116,9 +119,7 @@ impl Reaching<'_> {
             shell: shell.unwrap_or(Path::new("/bin/sh")).to_owned(),
         }
     }
-}
 
-impl Reaching<'_> {
     /// Returns where the password comes from; of two sources the one set nearer to the person.
     pub(super) fn password(&self) -> PasswordSource<'_> {
         let is_asked_nearer = self.origins.of("ask_pass") >= self.origins.of("password_file");
@@ -152,5 +153,24 @@ pub(super) fn credentials(
         certificates,
         password,
         ..SshOptions::default()
+    })
+}
+
+/// Returns the transports that `plan` is worked over. Says what is worth a warning.
+///
+/// # Errors
+/// When the SSH transport can't be set up.
+pub(super) fn transports(options: SshOptions, plan: &Plan) -> Result<Transports, Failure> {
+    let options = SshOptions {
+        jump_timeout: plan.limits.connect_timeout,
+        ..options
+    };
+    let ssh = Ssh::new(options, &plan.hosts).map_err(Failure::own)?;
+    for warning in ssh.warnings() {
+        note(&format!("hoist: {warning}"));
+    }
+    Ok(Transports {
+        ssh: Box::new(ssh),
+        local: Box::new(Local::new()),
     })
 }

@@ -18,8 +18,7 @@ use hoist::quote;
 use hoist::remote::Exec;
 use hoist::render::Format;
 use hoist::spool::Store;
-use hoist::transport::local::Local;
-use hoist::transport::ssh::{Ssh, SshOptions};
+use hoist::transport::ssh::SshOptions;
 use hoist::transport::{Transports, UnknownKey};
 
 use super::reaching::{self, Reaching, Required};
@@ -269,17 +268,9 @@ impl Job<'_> {
         let is_wide = plan.limits.fan_out > WIDE_FAN_OUT;
         let options = SshOptions {
             window: if is_wide { SMALL_WINDOW } else { 0 },
-            jump_timeout: plan.limits.connect_timeout,
             ..credentials
         };
-        let ssh = Ssh::new(options, &plan.hosts).map_err(Failure::own)?;
-        for warning in ssh.warnings() {
-            note(&format!("hoist: {warning}"));
-        }
-        Ok(Transports {
-            ssh: Box::new(ssh),
-            local: Box::new(Local::new()),
-        })
+        reaching::transports(options, plan)
     }
 }
 
