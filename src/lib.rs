@@ -39,6 +39,7 @@
 //! | [`plan`] | everything decided before the first connection |
 //! | [`engine`] | works a plan: limits, deadlines, retries, stopping |
 //! | [`transport`] | SSH, this machine, and a scripted fake behind one trait |
+//! | [`secret`] | passwords, which nothing shows |
 //! | [`quote`] | argument vectors that arrive exactly, whatever the login shell |
 //! | [`event`] | dated facts, the contract between work and output |
 //! | [`render`], [`spool`] | results as tables, lines, JSON, CSV; outputs in bounded memory |
@@ -55,6 +56,7 @@ pub mod plan;
 pub mod quote;
 pub mod remote;
 pub mod render;
+pub mod secret;
 pub mod selection;
 pub mod shell;
 pub mod spool;

@@ -13,7 +13,8 @@ use source::Source;
 /// Each module of the library, and the modules it may use. Arrows point down the flow, never back.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("host", &[]),
-    ("remote", &[]),
+    ("secret", &[]),
+    ("remote", &["host", "secret"]),
     ("quote", &["host", "remote"]),
     ("hostset", &["host"]),
     ("outcome", &["remote"]),
@@ -24,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &["event", "host", "remote"]),
     (
         "transport",
-        &["host", "outcome", "quote", "remote", "ssh_config"],
+        &["host", "outcome", "quote", "remote", "secret", "ssh_config"],
     ),
     ("spool", &["remote"]),
     (
@@ -52,6 +53,7 @@ const ALL: &[&str] = &[
     "quote",
     "remote",
     "render",
+    "secret",
     "selection",
     "shell",
     "spool",

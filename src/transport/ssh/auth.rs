@@ -14,10 +14,10 @@ use super::ffi::{self, EAGAIN, Sign, SignPause};
 use super::identity::{Certificate, Identity, NamedKey};
 use super::inbox;
 use super::link::{Link, LinkError, code_of};
-use super::secret::Secret;
 use super::wire::Reader;
 use crate::host::{AuthMethod, UserName};
 use crate::outcome::Kind;
+use crate::secret::Secret;
 use crate::transport::ConnectError;
 
 /// How a login goes that needs nothing (RFC 4252 §5.2).

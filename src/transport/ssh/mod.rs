@@ -21,6 +21,7 @@ use thiserror::Error;
 use crate::host::{Endpoint, Route, SshSettings, TransportName, escaped};
 use crate::outcome::{Kind, Login};
 use crate::remote::Exec;
+use crate::secret::Secret;
 use crate::transport::{
     ConnectError, Phase, Process, Session, SpawnError, Transport, UnknownKey, Work,
 };
@@ -41,7 +42,6 @@ mod opening;
 mod outbox;
 mod process;
 mod proxy;
-pub mod secret;
 mod session;
 mod stream;
 mod traffic;
@@ -55,7 +55,6 @@ use jump::{Guide, Jumps};
 use link::{Link, code_of};
 use opening::Opening;
 use process::ChannelOptions;
-use secret::Secret;
 use session::SshSession;
 use stream::Stream;
 

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hoist::host::{Endpoint, Route, TransportName};
+use hoist::secret::Secret;
 use hoist::transport::ssh::agent::{Agent, AgentKey};
 use hoist::transport::ssh::identity::{
     Certificate, EncryptedIdentity, Identity, IdentityError, Loaded, NamedKey,
 };
 use hoist::transport::ssh::known_hosts;
-use hoist::transport::ssh::secret::Secret;
 use zeroize::Zeroizing;
 
 use super::endpoints::Required;
