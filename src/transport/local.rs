@@ -15,16 +15,13 @@ use std::sync::LazyLock;
 
 use rustix::io::Errno;
 
-use self::running::Running;
+use super::child::{self, Running};
 use super::{ConnectError, End, Phase, Process, Progress, Session, SpawnError, Transport, Work};
 use crate::host::Endpoint;
 use crate::outcome::Kind;
 use crate::quote::{self, NotSpawned};
 use crate::remote::{self, Exec, Signal};
 
-mod feed;
-mod running;
-mod spawn;
 #[cfg(test)]
 mod tests;
 
@@ -120,7 +117,7 @@ fn command(exec: &Exec, program: &OsStr, arguments: &[&OsStr]) -> async_process:
         command.current_dir(cwd);
     }
     if is_plain(exec, program) {
-        spawn::end_with_parent(&mut command);
+        child::end_with_parent(&mut command);
     }
     let mut command = async_process::Command::from(command);
     command

@@ -20,6 +20,7 @@ use crate::host::{Endpoint, TransportName};
 use crate::outcome::{Kind, Login};
 use crate::remote::{Exec, ExitStatus, Pipe, Signal};
 
+mod child;
 pub mod fake;
 pub mod local;
 pub mod ssh;

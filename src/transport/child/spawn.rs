@@ -13,7 +13,7 @@ use std::process::Command;
 /// The kernel looks at the thread that starts the command, so that thread must outlive it: a
 /// worker does, as it ends with the run.
 #[cfg(target_os = "linux")]
-pub(super) fn end_with_parent(command: &mut Command) {
+pub(in crate::transport) fn end_with_parent(command: &mut Command) {
     use std::io;
     use std::os::unix::process::CommandExt;
 
@@ -35,4 +35,4 @@ pub(super) fn end_with_parent(command: &mut Command) {
 
 /// There is no such wish on this system.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn end_with_parent(_command: &mut Command) {}
+pub(in crate::transport) fn end_with_parent(_command: &mut Command) {}

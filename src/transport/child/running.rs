@@ -26,7 +26,7 @@ const LINGER: Duration = Duration::from_millis(250);
 const MOST_IN_FLIGHT: usize = 2 * 1024 * 1024 + READ_BYTES;
 
 /// A command that became a process.
-pub(super) struct Running {
+pub(in crate::transport) struct Running {
     /// The process and its group.
     pid: Pid,
     /// Resolves when the process has ended; it is a zombie, its id not reused, until then.
@@ -77,7 +77,7 @@ impl Ended {
 impl Running {
     /// Starts `command`, whose stdout and stderr are pipes, and whose stdin is one if `stdin` holds
     /// something.
-    pub(super) fn start(mut command: Command, stdin: &Stdin) -> io::Result<Self> {
+    pub(in crate::transport) fn start(mut command: Command, stdin: &Stdin) -> io::Result<Self> {
         let mut child = command.spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let feed = child.stdin.take();
