@@ -23,6 +23,7 @@ use crate::remote::{Exec, ExitStatus, Pipe, Signal};
 mod child;
 pub mod fake;
 pub mod local;
+mod marked;
 pub mod ssh;
 
 /// A piece of non-blocking work on the current worker.

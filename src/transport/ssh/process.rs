@@ -6,7 +6,6 @@
 //! is how it is ended: sshd ignores signal requests for root, and closing a channel ends nothing.
 
 use std::cell::RefCell;
-use std::ffi::OsString;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -18,8 +17,9 @@ use super::feed::{Fed, Feed};
 use super::ffi::{EAGAIN, RawChannel};
 use super::inbox;
 use super::link::{Link, LinkError};
-use crate::quote::{self, Marker, MarkerFilter};
-use crate::remote::{Command, Exec, ExitStatus, Pipe, Signal};
+use crate::quote::{self, Marker};
+use crate::remote::{Exec, ExitStatus, Pipe, Signal};
+use crate::transport::marked::Marked;
 use crate::transport::{End, Process, Progress, READ_BYTES, Work};
 
 /// How long a pipe may stay silent and open after the exit status, before it counts as held by
@@ -30,10 +30,6 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
 /// stdin is fed this many pieces before the pipes are looked at again.
 const PIECES_PER_TURN: usize = 4;
-
-/// Success of something else must not pass for success of the command.
-const REPLACED: &str = "the host reported success without having begun the command: it runs \
-    something else in its place (ForceCommand, command= in authorized_keys, the account's shell)";
 
 thread_local! {
     /// One read buffer for all hosts of a worker.
@@ -56,10 +52,8 @@ pub(super) struct SshProcess {
     link: Rc<Link>,
     channel: RawChannel,
     window: u32,
-    filter: MarkerFilter,
+    marked: Marked,
     feed: Feed,
-    /// As much of the command as an error message names.
-    named: Exec,
     /// Which pipe is looked at first: they take turns.
     first: usize,
     /// Set when the exit status has arrived: until when the pipes may stay silent.
@@ -67,7 +61,6 @@ pub(super) struct SshProcess {
     linger_bytes: usize,
     /// Bytes taken in when the linger was last set: new keys are no silence, and hold output up.
     linger_taken: u64,
-    is_filter_done: bool,
     /// Goes off when the host is to be asked for a sign of life.
     heartbeat: Timer,
     /// After so long a silence it is gone.
@@ -89,14 +82,12 @@ impl SshProcess {
             link,
             channel,
             window: options.window,
-            filter: MarkerFilter::new(marker),
+            marked: Marked::new(marker, exec),
             feed: Feed::new(exec.stdin.clone()),
-            named: named(exec),
             first: 0,
             linger_until: None,
             linger_bytes: 0,
             linger_taken: 0,
-            is_filter_done: false,
             heartbeat: interval.map_or_else(Timer::never, Timer::interval),
             silence: interval
                 .unwrap_or_default()
@@ -175,7 +166,7 @@ impl SshProcess {
             self.link.count(count);
             match pipe {
                 Pipe::Stdout => buffer.extend_from_slice(&scratch[..count]),
-                Pipe::Stderr => self.filter.push(&scratch[..count], buffer),
+                Pipe::Stderr => self.marked.push(&scratch[..count], buffer),
             }
             if self.linger_until.is_some() {
                 self.linger_bytes += count;
@@ -242,38 +233,24 @@ impl SshProcess {
         self.finish(buffer, Some(end))
     }
 
-    /// Hands over what the filter still holds, then the end.
+    /// Hands over what is left of stderr, then the end.
     fn finish(&mut self, buffer: &mut Vec<u8>, end: Option<End>) -> Progress {
-        if !std::mem::replace(&mut self.is_filter_done, true) {
-            self.filter.finish(buffer);
-            if !buffer.is_empty() {
-                return Progress::Output(Pipe::Stderr);
-            }
-        }
-        if let Some(reason) = self.filter.not_spawned() {
-            let message = reason.message(&self.named);
-            return Progress::Ended(End::NotSpawned { message });
-        }
-        if let Some(error) = self.feed.failure() {
-            let message = format!("its stdin could not be read to the end: {error}");
-            return Progress::Ended(End::Lost { message });
-        }
-        let end = end.or_else(|| {
-            self.status().map(|status| End::Exited {
-                status,
-                is_held: false,
-            })
-        });
-        let is_success = matches!(&end, Some(End::Exited { status, .. }) if status.is_success());
-        if is_success && self.filter.started().is_none() {
-            // The wrapper says first that it is there.
-            return Progress::Ended(End::Replaced {
-                message: REPLACED.to_owned(),
-            });
-        }
-        Progress::Ended(end.unwrap_or_else(|| End::Lost {
-            message: "the host closed the channel without an exit status".to_owned(),
-        }))
+        let end = match (self.feed.failure(), end) {
+            (Some(error), _) => End::Lost {
+                message: format!("its stdin could not be read to the end: {error}"),
+            },
+            (None, Some(end)) => end,
+            (None, None) => match self.status() {
+                Some(status) => End::Exited {
+                    status,
+                    is_held: false,
+                },
+                None => End::Lost {
+                    message: "the host closed the channel without an exit status".to_owned(),
+                },
+            },
+        };
+        self.marked.finish(buffer, end)
     }
 
     /// Returns how the command ended, if the host said so.
@@ -360,7 +337,7 @@ impl Process for SshProcess {
 
     fn signal(&mut self, signal: Signal) -> Work<'_, io::Result<()>> {
         Box::pin(async move {
-            if let Some(started) = self.filter.started() {
+            if let Some(started) = self.marked.started() {
                 let line = quote::kill_line(started, signal);
                 if self.run_aside(&line).await.is_ok() {
                     return Ok(());
@@ -383,18 +360,6 @@ impl Drop for SshProcess {
         if !self.is_closed {
             self.link.shut();
         }
-    }
-}
-
-/// Returns a command of which only what a message names is kept: an argument may be long.
-fn named(exec: &Exec) -> Exec {
-    let command = match &exec.command {
-        Command::Argv(argv) => Command::Argv(argv.iter().take(1).cloned().collect()),
-        Command::Shell(_) => Command::Shell(OsString::new()),
-    };
-    Exec {
-        cwd: exec.cwd.clone(),
-        ..Exec::new(command)
     }
 }
 
