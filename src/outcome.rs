@@ -70,6 +70,8 @@ kinds! {
     Signal = "signal",
     /// The command could not be started: not found, not executable, no such directory.
     Spawn = "spawn",
+    /// The command did not get the rights it was to have.
+    Sudo = "sudo",
     /// The command ran longer than it may.
     Timeout = "timeout",
     /// The link died, or the host sent no exit status.
@@ -103,7 +105,7 @@ kinds! {
 impl Kind {
     /// Whether the host was reached: the command ran, or would have.
     pub fn is_reached(self) -> bool {
-        matches!(self, Self::Exit | Self::Signal | Self::Spawn)
+        matches!(self, Self::Exit | Self::Signal | Self::Spawn | Self::Sudo)
     }
 
     /// Returns the status that a record of this kind shows.

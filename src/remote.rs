@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::host::UserName;
+use crate::secret::Secret;
+
 /// What hosts execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -27,6 +30,8 @@ pub struct Exec {
     pub cwd: Option<PathBuf>,
     /// Environment added to the account's own, in order; a later value wins.
     pub env: Vec<(String, OsString)>,
+    /// Whose rights the command has, where those are not the login's.
+    pub elevation: Option<Elevation>,
     /// What the command reads.
     pub stdin: Stdin,
     /// Most bytes kept of each pipe; more is read and dropped.
@@ -42,11 +47,26 @@ impl Exec {
             command,
             cwd: None,
             env: Vec::new(),
+            elevation: None,
             stdin: Stdin::Empty,
             max_output: None,
             timeout: None,
         }
     }
+}
+
+/// What gives a command other rights than the login has.
+#[derive(Debug, Clone)]
+pub enum Elevation {
+    /// `sudo`. Not used where the login is that user's already.
+    Sudo {
+        /// Who the command runs as.
+        user: UserName,
+        /// Told to `sudo` where it asks, and to nobody else; without one it may not ask.
+        password: Option<Secret>,
+    },
+    /// These words, to which what is to be executed is added: `doas -u root`. Never empty, no NUL.
+    With(Vec<String>),
 }
 
 /// What a command reads. One source serves every host, each from its start.

@@ -73,6 +73,9 @@ pub enum ShellError {
     /// The program could not be started: not found, not executable.
     #[error("{0}")]
     NotSpawned(String),
+    /// The command did not get the rights it was to have.
+    #[error("{0}")]
+    NotElevated(String),
     /// The connection broke before the command ended.
     #[error("{0}")]
     Lost(String),
@@ -178,6 +181,7 @@ impl Shell {
                 End::NotSpawned { message } | End::Replaced { message } => {
                     Err(ShellError::NotSpawned(message))
                 }
+                End::NotElevated { message } => Err(ShellError::NotElevated(message)),
                 End::Lost { message } => Err(ShellError::Lost(message)),
             }
         })

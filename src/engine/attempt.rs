@@ -508,6 +508,7 @@ impl<'a> Execution<'a> {
         let mut verdict = match end {
             End::Exited { status, is_held } => exited(status, is_held),
             End::NotSpawned { message } => Verdict::failed(Kind::Spawn, message),
+            End::NotElevated { message } => Verdict::failed(Kind::Sudo, message),
             End::Replaced { message } => Verdict::failed(Kind::Channel, message),
             End::Lost { message } => Verdict::failed(Kind::Lost, message),
         };

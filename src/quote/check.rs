@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use thiserror::Error;
 
 use crate::host::escaped;
-use crate::remote::{Command, Exec};
+use crate::remote::{Command, Elevation, Exec};
 
 /// Why a command can't be sent to any host.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -14,6 +14,9 @@ pub enum QuoteError {
     /// No program is named.
     #[error("the command is empty; name a program")]
     Empty,
+    /// No program is named that gives other rights.
+    #[error("what is to give the command other rights is empty; name a program, such as `doas`")]
+    EmptyElevation,
     /// A working directory without a name.
     #[error("the working directory is empty; name one, or leave it out")]
     EmptyDirectory,
@@ -69,6 +72,16 @@ pub fn check(exec: &Exec) -> Result<(), QuoteError> {
         without_nul(cwd.as_os_str().as_bytes(), || {
             "the working directory".to_owned()
         })?;
+    }
+    if let Some(Elevation::With(words)) = &exec.elevation {
+        if words.is_empty() {
+            return Err(QuoteError::EmptyElevation);
+        }
+        for word in words {
+            without_nul(word.as_bytes(), || {
+                "what gives the command other rights".to_owned()
+            })?;
+        }
     }
     for (name, value) in &exec.env {
         check_name(name)?;

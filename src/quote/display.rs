@@ -1,15 +1,16 @@
 //! A command as people read it and could paste it into a shell.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::host::is_printable;
 
 /// Returns a line that a POSIX shell would split back into `argv`, safe to print: bytes that
 /// can't be shown are written as `$'\x1b'` (POSIX.1-2024 §2.2.4).
-pub fn display(argv: &[OsString]) -> String {
+pub fn display<W: AsRef<OsStr>>(argv: &[W]) -> String {
     let mut shown = String::new();
     for (index, word) in argv.iter().enumerate() {
+        let word = word.as_ref();
         if index > 0 {
             shown.push(' ');
         }
@@ -72,6 +73,8 @@ fn push_hex(bytes: &[u8], shown: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
     use crate::quote::shells::{Home, nasty_words};
 

@@ -1,8 +1,8 @@
 //! The command line that ends a command from a second channel.
 
-use super::Started;
 use super::wire::line;
-use crate::remote::Signal;
+use super::{Marker, Started, elevate};
+use crate::remote::{Elevation, Signal};
 
 /// Signals a whole group, in either of the forms that shells take.
 const GROUP: &str = "kill -__S__ -- -__P__ 2>/dev/null || kill -__S__ -__P__";
@@ -45,8 +45,14 @@ exit $hoist_r"#;
 /// started: its process group if it leads one, or else the process and its descendants.
 ///
 /// It exits with 0 when the signal was delivered. An id that would mean more than one command (0,
-/// 1, or negative as the host reads it) is never signalled.
-pub fn kill_line(started: &Started, signal: Signal) -> Vec<u8> {
+/// 1, or negative as the host reads it) is never signalled. A command that has other rights is
+/// signalled with those: `marker` then tells when a password is asked for.
+pub fn kill_line(
+    started: &Started,
+    signal: Signal,
+    elevation: Option<&Elevation>,
+    marker: &Marker,
+) -> Vec<u8> {
     let script = match started.pid {
         0 | 1 | 0x8000_0000.. => "exit 1",
         _ if started.is_group_leader => GROUP,
@@ -55,7 +61,12 @@ pub fn kill_line(started: &Started, signal: Signal) -> Vec<u8> {
     let script = script
         .replace("__S__", signal.as_str())
         .replace("__P__", &started.pid.to_string());
-    line(script.as_bytes())
+    if elevation.is_none() {
+        return line(script.as_bytes());
+    }
+    let mut whole = elevate::prologue(elevation, marker);
+    whole.extend_from_slice(script.as_bytes());
+    line(&whole)
 }
 
 #[cfg(test)]
@@ -148,7 +159,10 @@ mod tests {
                 let shell = || with_c(home.login(login, inner));
                 let mut running = start(shell(), FAMILY);
                 assert!(running.started.is_group_leader);
-                kill(shell(), kill_line(&running.started, signal));
+                kill(
+                    shell(),
+                    kill_line(&running.started, signal, None, &Marker::random()),
+                );
                 assert_eq!(rest(running.stdout), "", "{login}, {inner}");
                 let status = running.child.wait().unwrap();
                 assert_eq!(status.signal(), Some(number), "{login}, {inner}");
@@ -179,7 +193,7 @@ mod tests {
         for inner in INNER {
             let mut running = start(keeper(&home, inner), FAMILY);
             assert!(!running.started.is_group_leader);
-            let line = kill_line(&running.started, Signal::Term);
+            let line = kill_line(&running.started, Signal::Term, None, &Marker::random());
             kill(with_c(home.login("sh", inner)), line);
             assert_eq!(rest(running.stdout), "survived\n", "{inner}");
             assert!(running.child.wait().unwrap().success(), "{inner}");
@@ -213,7 +227,8 @@ mod tests {
                 is_group_leader,
             };
             for (login, inner) in cross() {
-                let line = OsString::from_vec(kill_line(&started, Signal::Term));
+                let line =
+                    OsString::from_vec(kill_line(&started, Signal::Term, None, &Marker::random()));
                 let output = with_c(home.login(login, inner)).arg(line).output().unwrap();
                 assert!(!output.status.success(), "{login}, {inner}");
             }
@@ -229,7 +244,7 @@ mod tests {
                     pid,
                     is_group_leader,
                 };
-                let line = kill_line(&started, Signal::Kill);
+                let line = kill_line(&started, Signal::Kill, None, &Marker::random());
                 assert_eq!(line, super::line(b"exit 1"));
                 let mut shell = with_c(home.shell("dash"));
                 let output = shell.arg(OsString::from_vec(line)).output().unwrap();

@@ -1,9 +1,14 @@
 //! The line by which the wrapper tells, on the command's stderr, what became of the start.
 //!
 //! ```text
+//! hoist-<32 hex digits> elevating
+//! hoist-<32 hex digits> password
 //! hoist-<32 hex digits> started <pid> leader|member
 //! hoist-<32 hex digits> failed <reason>
 //! ```
+//! The first two come only where the command needs other rights than the login has: what is said
+//! from then on to the start is not the command's, and each `password` asks for one.
+//!
 //! The digits are drawn for each command, so that nothing but this wrapper can know them. A line
 //! is found wherever it begins, as what a start-up file printed before it may lack a line break.
 //! The host itself could forge one; all that is believed is a number and a word of a short list.
@@ -13,11 +18,15 @@ use std::hash::{BuildHasher, RandomState};
 
 use memchr::memmem;
 
+use super::elevate;
 use crate::host::escaped;
 use crate::remote::{Command, Exec};
 
 /// The longest line of either form, in bytes; more is never held back.
 const MAX_LINE: usize = 80;
+
+/// Most bytes kept of what is said while a command has not got its rights: its end counts.
+const MAX_SAID: usize = 8 * 1024;
 
 /// The text that only one command's wrapper prints.
 #[derive(Clone, PartialEq, Eq)]
@@ -103,6 +112,8 @@ reasons! {
     Refused = "refused",
     /// The host has no `env`, by which variables are set.
     NoEnv = "env",
+    /// The host has no `sudo`, or what else is to give the command its rights.
+    Unelevated = "unelevated",
 }
 
 impl NotSpawned {
@@ -130,9 +141,19 @@ impl NotSpawned {
             Self::Interpreter => "the interpreter or loader that it names is missing",
             Self::Refused => "the system refused to execute it",
             Self::NoEnv => "the host has no `env` program, which sets its variables",
+            Self::Unelevated => "the host has nothing that gives it its rights",
         };
         format!("cannot run {name}: {reason}")
     }
+}
+
+/// Why a command was not begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotBegun {
+    /// It could not be started; why, on one line.
+    NotSpawned(String),
+    /// It did not get the rights it was to have; why, on one line.
+    NotElevated(String),
 }
 
 /// Takes the marker out of a command's stderr and leaves everything else.
@@ -145,6 +166,11 @@ pub struct MarkerFilter {
     finder: memmem::Finder<'static>,
     /// The end of what came, as long as it may be the beginning of a marker line.
     held: Vec<u8>,
+    is_elevating: bool,
+    /// How often a password was asked for.
+    asked: u32,
+    /// The end of what was said while the command had not got its rights.
+    said: Vec<u8>,
     started: Option<Started>,
     not_spawned: Option<NotSpawned>,
 }
@@ -156,6 +182,8 @@ enum Line {
     /// Something else.
     Other,
     /// A line of this length, its line break included.
+    Elevating(usize),
+    Password(usize),
     Started(Started, usize),
     NotSpawned(NotSpawned, usize),
 }
@@ -166,6 +194,9 @@ impl MarkerFilter {
         Self {
             finder: memmem::Finder::new(&marker.text).into_owned(),
             held: Vec::new(),
+            is_elevating: false,
+            asked: 0,
+            said: Vec::new(),
             started: None,
             not_spawned: None,
         }
@@ -185,7 +216,47 @@ impl MarkerFilter {
 
     /// Appends what was held back, as nothing follows.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        out.append(&mut self.held);
+        let held = std::mem::take(&mut self.held);
+        self.pass(&held, out);
+    }
+
+    /// Hands on what is no marker: what is said before the command has its rights is not its own.
+    fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if !self.is_elevating || self.started.is_some() || self.not_spawned.is_some() {
+            out.extend_from_slice(bytes);
+            return;
+        }
+        self.said.extend_from_slice(bytes);
+        let over = self.said.len().saturating_sub(MAX_SAID);
+        self.said.drain(..over);
+    }
+
+    /// Whether other rights than the login's were asked for: where the login has them already,
+    /// nobody is asked.
+    pub fn is_elevating(&self) -> bool {
+        self.is_elevating
+    }
+
+    /// Returns how often a password was asked for.
+    pub fn asked(&self) -> u32 {
+        self.asked
+    }
+
+    /// Returns why the command was not begun, if all has been pushed and it was not.
+    pub fn not_begun(&self, exec: &Exec) -> Option<NotBegun> {
+        let elevation = exec.elevation.as_ref();
+        match (self.not_spawned, elevation) {
+            (Some(NotSpawned::Unelevated), Some(elevation)) => {
+                Some(NotBegun::NotElevated(elevate::missing(elevation)))
+            }
+            (Some(reason), _) => Some(NotBegun::NotSpawned(reason.message(exec))),
+            (None, Some(elevation)) if self.is_elevating && self.started.is_none() => {
+                let said = String::from_utf8_lossy(&self.said);
+                let why = elevate::refusal(elevation, self.asked, &said);
+                Some(NotBegun::NotElevated(why))
+            }
+            (None, _) => None,
+        }
     }
 
     /// Returns the command's process, once the marker has told it.
@@ -206,7 +277,7 @@ impl MarkerFilter {
                 bytes = &bytes[..cut];
                 break;
             };
-            out.extend_from_slice(&bytes[..at]);
+            self.pass(&bytes[..at], out);
             bytes = &bytes[at..];
             match self.read(bytes) {
                 Line::Unfinished => {
@@ -215,8 +286,16 @@ impl MarkerFilter {
                 }
                 Line::Other => {
                     let text = self.finder.needle().len();
-                    out.extend_from_slice(&bytes[..text]);
+                    self.pass(&bytes[..text], out);
                     bytes = &bytes[text..];
+                }
+                Line::Elevating(length) => {
+                    self.is_elevating = true;
+                    bytes = &bytes[length..];
+                }
+                Line::Password(length) => {
+                    self.asked = self.asked.saturating_add(1);
+                    bytes = &bytes[length..];
                 }
                 Line::Started(started, length) => {
                     self.started = Some(started);
@@ -228,7 +307,7 @@ impl MarkerFilter {
                 }
             }
         }
-        out.extend_from_slice(bytes);
+        self.pass(bytes, out);
     }
 
     /// Returns how many of the last bytes could be the beginning of the marker's text.
@@ -251,7 +330,11 @@ impl MarkerFilter {
             };
         };
         let line = &bytes[text..end];
-        if let Some(word) = line.strip_prefix(b" failed ") {
+        if self.started.is_none() && line == b" elevating" {
+            Line::Elevating(end + 1)
+        } else if self.is_elevating && self.started.is_none() && line == b" password" {
+            Line::Password(end + 1)
+        } else if let Some(word) = line.strip_prefix(b" failed ") {
             NotSpawned::from_word(word).map_or(Line::Other, |word| Line::NotSpawned(word, end + 1))
         } else if self.started.is_none() {
             read_started(line).map_or(Line::Other, |started| Line::Started(started, end + 1))
@@ -441,6 +524,7 @@ mod tests {
         cannot run `foo\n`: the interpreter or loader that it names is missing
         cannot run `foo\n`: the system refused to execute it
         cannot run `foo\n`: the host has no `env` program, which sets its variables
+        cannot run `foo\n`: the host has nothing that gives it its rights
         ");
         exec.command = Command::Argv(vec!["./foo".into()]);
         insta::assert_snapshot!(NotSpawned::Missing.message(&exec), @"cannot run `./foo`: no such file or directory");

@@ -5,10 +5,12 @@
 //! sends text that all of them read alike, decoded and executed by the host's `sh`. That wrapper
 //! tells through a [`Marker`] on stderr which process the command is, or why it was not started;
 //! [`MarkerFilter`] takes the marker out again. [`kill_line`] ends such a command from a second
-//! channel. Nothing here connects or starts anything.
+//! channel. A command that needs other rights than the login's gets them in that wrapper, through
+//! `sudo` or a program like it. Nothing here connects or starts anything.
 
 mod check;
 mod display;
+mod elevate;
 mod kill;
 mod marker;
 mod wire;
@@ -23,7 +25,7 @@ mod wrapper_tests;
 pub use check::{QuoteError, check};
 pub use display::display;
 pub use kill::kill_line;
-pub use marker::{Marker, MarkerFilter, NotSpawned, Started};
+pub use marker::{Marker, MarkerFilter, NotBegun, NotSpawned, Started};
 pub use wire::{MAX_COMMAND_LINE, Request};
 pub use words::{SplitError, UnquotedSyntax, split, unquoted_syntax};
 pub use wrapper::request;

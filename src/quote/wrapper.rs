@@ -11,21 +11,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::wire::{self, DECODE, Request, push_word};
-use super::{Marker, QuoteError, check};
+use super::{Marker, QuoteError, check, elevate};
 use crate::remote::{Command, Exec};
 
-/// Functions, then a process group. `__1__` and `__2__` stand for the halves of the marker and
-/// `__D__` for the decoder. `$1` is the encoded script, `$2` is set once `setsid` was tried.
+/// A function, then a process group. `__D__` stands for the decoder. `$1` is the encoded script, `$2`
+/// is `again` once `setsid` was tried.
 ///
 /// The marker is told by `echo`, a builtin everywhere: mksh waits forever for a program that it
 /// starts after a failed `exec`, and its `printf` is one.
 ///
 /// `setsid` forks when it is started by a group leader, so it may only be used by a process that
 /// is known not to be one. An empty folder in PATH is the working directory.
-const PROLOGUE: &str = r#"hoist_h=__1__
-hoist_m() { echo "$hoist_h"__2__" $1" >&2; }
-hoist_no() { hoist_m "failed $1"; exit 127; }
-hoist_find() {
+const GROUP: &str = r#"hoist_find() {
 hoist_f=
 case $1 in
 */*) hoist_f=$1;;
@@ -49,7 +46,7 @@ hoist_g=member
 case $5 in
 $$) hoist_g=leader;;
 "") ;;
-*) if [ -z "$2" ] && command -v setsid >/dev/null 2>&1
+*) if [ "$2" != again ] && command -v setsid >/dev/null 2>&1
 then exec setsid sh -c '__D__' sh "$1" again
 fi
 esac
@@ -114,12 +111,8 @@ pub fn request(exec: &Exec, marker: &Marker) -> Result<Request, QuoteError> {
 }
 
 pub(super) fn script(exec: &Exec, marker: &Marker) -> Vec<u8> {
-    let (first, second) = marker.halves();
-    let mut script = PROLOGUE
-        .replace("__1__", first)
-        .replace("__2__", second)
-        .replace("__D__", DECODE)
-        .into_bytes();
+    let mut script = elevate::prologue(exec.elevation.as_ref(), marker);
+    script.extend_from_slice(GROUP.replace("__D__", DECODE).as_bytes());
     if let Some(cwd) = &exec.cwd {
         assign("hoist_t", &from_here(cwd), &mut script);
         script.extend_from_slice(ENTER.as_bytes());

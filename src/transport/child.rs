@@ -7,6 +7,8 @@
 mod feed;
 mod running;
 mod spawn;
+mod wrapped;
 
-pub(super) use running::Running;
+pub(super) use running::{Input, Running};
 pub(super) use spawn::end_with_parent;
+pub(super) use wrapped::Wrapped;

@@ -22,6 +22,7 @@ use crate::outcome::Kind;
 use crate::quote::{self, NotSpawned};
 use crate::remote::{self, Exec, Signal};
 
+mod elevated;
 #[cfg(test)]
 mod tests;
 
@@ -79,14 +80,20 @@ fn start(exec: &Exec, shell: &OsStr) -> Result<Box<dyn Process>, SpawnError> {
         kind: Kind::Spawn,
         message: error.to_string(),
     })?;
+    if exec.elevation.is_some() {
+        return elevated::start(exec, shell);
+    }
     let (program, arguments) = words(exec, shell);
-    let error = match Running::start(command(exec, program, &arguments), &exec.stdin) {
+    let error = match Running::start(command(exec, program, &arguments), (&exec.stdin).into()) {
         Ok(running) => return Ok(Box::new(running)),
         // A script without a `#!` line runs in sh, as every shell has it (POSIX XCU §2.9.1.4).
         Err(error) if is_errno(&error, Errno::NOEXEC) && !is_binary(exec, program) => {
             let mut own = vec!["-c".as_ref(), r#"exec "$0" "$@""#.as_ref(), program];
             own.append(&mut arguments.clone());
-            match Running::start(command(exec, "/bin/sh".as_ref(), &own), &exec.stdin) {
+            match Running::start(
+                command(exec, "/bin/sh".as_ref(), &own),
+                (&exec.stdin).into(),
+            ) {
                 Ok(running) => return Ok(Box::new(running)),
                 Err(error) => error,
             }

@@ -2,12 +2,15 @@
 //!
 //! Bytes of stderr and the end as the transport saw it come in; the command's own stderr and the
 //! truth about the end go out: a command that was not begun was not executed, whatever the status.
+//! Where the command needs other rights than the login has, it also says what may flow into stdin.
 
 use std::ffi::OsString;
+use std::time::Instant;
 
+use super::elevation::{self, Next, Talk};
 use super::{End, Progress};
-use crate::quote::{Marker, MarkerFilter, Started};
-use crate::remote::{Command, Exec, Pipe};
+use crate::quote::{self, Marker, MarkerFilter, NotBegun};
+use crate::remote::{Command, Exec, Pipe, Signal};
 
 /// Success of something else must not pass for success of the command.
 const REPLACED: &str = "the host reported success without having begun the command: it runs \
@@ -18,7 +21,16 @@ pub(super) struct Marked {
     filter: MarkerFilter,
     /// As much of the command as an error message names.
     named: Exec,
+    /// Goes on until the command has the rights it needs.
+    talk: Option<Talk>,
     is_finished: bool,
+}
+
+/// What signals a command, and what it tells.
+pub(super) struct Killer {
+    /// The line for the account's login shell.
+    pub(super) line: Vec<u8>,
+    pub(super) marked: Marked,
 }
 
 impl Marked {
@@ -26,6 +38,7 @@ impl Marked {
         Self {
             filter: MarkerFilter::new(marker),
             named: named(exec),
+            talk: Talk::about(exec),
             is_finished: false,
         }
     }
@@ -35,9 +48,56 @@ impl Marked {
         self.filter.push(bytes, out);
     }
 
-    /// Returns the command's process, once the wrapper has told it.
-    pub(super) fn started(&self) -> Option<&Started> {
-        self.filter.started()
+    /// Whether nothing may flow into stdin until [`next_input`](Self::next_input) says so.
+    pub(super) fn is_input_held(&self) -> bool {
+        self.talk.is_some()
+    }
+
+    /// Returns what may flow into stdin, as long as that is held. To be asked after each push.
+    pub(super) fn next_input(&mut self) -> Next {
+        let Some(talk) = &mut self.talk else {
+            return Next::Open;
+        };
+        let next = talk.next(&self.filter);
+        if matches!(next, Next::Open) {
+            self.talk = None;
+        }
+        next
+    }
+
+    /// Whether the command has other rights than the login, or is getting them.
+    pub(super) fn is_elevating(&self) -> bool {
+        self.filter.is_elevating()
+    }
+
+    /// Returns when the command must have got its rights, if it needs some and has not.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.talk.as_ref().map(|talk| talk.deadline)
+    }
+
+    /// Returns the end of a command that should have got its rights by now.
+    pub(super) fn late(&self) -> Option<End> {
+        let is_late = self.deadline()? <= Instant::now();
+        is_late.then(|| End::NotElevated {
+            message: elevation::too_late(),
+        })
+    }
+
+    /// Returns what signals the command, once the wrapper has told its process. A command with other
+    /// rights is signalled with those.
+    pub(super) fn killer(&self, signal: Signal) -> Option<Killer> {
+        let started = self.filter.started()?;
+        let marker = Marker::random();
+        let elevation = self.named.elevation.as_ref();
+        let elevation = elevation.filter(|_| self.filter.is_elevating());
+        let exec = Exec {
+            elevation: elevation.cloned(),
+            ..Exec::new(Command::Shell(OsString::new()))
+        };
+        Some(Killer {
+            line: quote::kill_line(started, signal, elevation, &marker),
+            marked: Self::new(&marker, &exec),
+        })
     }
 
     /// Hands over what was still held back, then the end: `end`, unless the wrapper knows better.
@@ -48,12 +108,14 @@ impl Marked {
                 return Progress::Output(Pipe::Stderr);
             }
         }
-        if let Some(reason) = self.filter.not_spawned() {
-            let message = reason.message(&self.named);
-            return Progress::Ended(End::NotSpawned { message });
+        match (self.filter.not_begun(&self.named), &end) {
+            // A connection that breaks meanwhile is no refusal, and neither is silence.
+            (Some(NotBegun::NotElevated(_)), End::Lost { .. } | End::NotElevated { .. })
+            | (None, _) => {}
+            (Some(why), _) => return Progress::Ended(why.into()),
         }
         let is_success = matches!(&end, End::Exited { status, .. } if status.is_success());
-        if is_success && self.started().is_none() {
+        if is_success && self.filter.started().is_none() {
             // The wrapper says first that it is there.
             return Progress::Ended(End::Replaced {
                 message: REPLACED.to_owned(),
@@ -71,6 +133,7 @@ fn named(exec: &Exec) -> Exec {
     };
     Exec {
         cwd: exec.cwd.clone(),
+        elevation: exec.elevation.clone(),
         ..Exec::new(command)
     }
 }

@@ -18,9 +18,11 @@ use thiserror::Error;
 
 use crate::host::{Endpoint, TransportName};
 use crate::outcome::{Kind, Login};
+use crate::quote::NotBegun;
 use crate::remote::{Exec, ExitStatus, Pipe, Signal};
 
 mod child;
+mod elevation;
 pub mod fake;
 pub mod local;
 mod marked;
@@ -109,6 +111,11 @@ pub enum End {
         /// Why, on one line.
         message: String,
     },
+    /// It did not get the rights it was to have.
+    NotElevated {
+        /// Why, on one line.
+        message: String,
+    },
     /// The host reported success and had not begun to run it.
     Replaced {
         /// What that means, on one line.
@@ -119,6 +126,15 @@ pub enum End {
         /// What was seen, on one line.
         message: String,
     },
+}
+
+impl From<NotBegun> for End {
+    fn from(why: NotBegun) -> Self {
+        match why {
+            NotBegun::NotSpawned(message) => Self::NotSpawned { message },
+            NotBegun::NotElevated(message) => Self::NotElevated { message },
+        }
+    }
 }
 
 /// How far a connection has come; told when a deadline ends it.

@@ -75,3 +75,19 @@ fn pipes_and_input_flow_together() {
         );
     });
 }
+
+#[test]
+fn commands_get_other_rights() {
+    in_namespace!(|namespace: &Namespace| {
+        let dropbear = Dropbear::start(namespace);
+        let fleet = Fleet::new().served_by_dropbear("web1", &dropbear);
+        fleet.tree().write("work/input", "mine\n");
+        let long = "x".repeat(20_000);
+        let script = "echo $A ${#1}; cat";
+        // It gives none, and is executed as what does would be.
+        let start = "run -N --become-with 'env A=b' --stdin input -- sh -c";
+        let words = shlex::split(start).unwrap().into_iter();
+        let line = words.chain([script, "sh", &long].map(str::to_owned));
+        fleet.argv(line).run().code(0).stdout("b 20000\nmine\n");
+    });
+}

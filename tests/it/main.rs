@@ -60,5 +60,7 @@ mod ssh;
 mod ssh_config;
 /// What settings of the configuration of `ssh` do to a run.
 mod ssh_settings;
+/// Commands with other rights than the login has.
+mod sudo;
 /// What is different on a terminal.
 mod terminal;

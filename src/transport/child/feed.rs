@@ -8,7 +8,10 @@ use std::task::{Context, Poll, ready};
 use async_process::ChildStdin;
 use futures_lite::AsyncWrite;
 
+use zeroize::Zeroizing;
+
 use crate::remote::Stdin;
+use crate::transport::elevation::Next;
 
 /// How much is taken from the source at once.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -22,19 +25,41 @@ pub(super) struct Feed {
     source: Stdin,
     /// Place in the source behind `chunk`.
     position: u64,
-    chunk: Vec<u8>,
+    chunk: Zeroizing<Vec<u8>>,
     /// How much of `chunk` is written.
     written: usize,
+    /// The source has to wait.
+    is_held: bool,
+    is_cut: bool,
 }
 
 impl Feed {
-    pub(super) fn new(pipe: ChildStdin, source: Stdin) -> Self {
+    pub(super) fn new(pipe: ChildStdin, preamble: Vec<u8>, source: Stdin, is_held: bool) -> Self {
         Self {
             pipe,
             source,
             position: 0,
-            chunk: Vec::new(),
+            chunk: preamble.into(),
             written: 0,
+            is_held,
+            is_cut: false,
+        }
+    }
+
+    /// Lets flow what a command that is getting its rights may have.
+    pub(super) fn heed(&mut self, next: Next) {
+        match next {
+            Next::Wait => {}
+            Next::Send(line) => {
+                let mut chunk = Zeroizing::new(Vec::new());
+                chunk.reserve_exact(self.chunk.len() + line.len());
+                chunk.extend_from_slice(&self.chunk[self.written..]);
+                chunk.extend_from_slice(&line);
+                self.chunk = chunk;
+                self.written = 0;
+            }
+            Next::Open => self.is_held = false,
+            Next::Close => self.is_cut = true,
         }
     }
 
@@ -45,8 +70,14 @@ impl Feed {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut turn = 0;
         while turn < TURN_BYTES {
-            if self.written == self.chunk.len() && !self.fill()? {
-                return Poll::Ready(Ok(()));
+            if self.written == self.chunk.len() {
+                if self.is_held && !self.is_cut {
+                    // Whoever lets it go on polls again.
+                    return Poll::Pending;
+                }
+                if self.is_cut || !self.fill()? {
+                    return Poll::Ready(Ok(()));
+                }
             }
             let rest = &self.chunk[self.written..];
             match ready!(Pin::new(&mut self.pipe).poll_write(cx, rest)) {

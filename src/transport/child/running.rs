@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal as Number, kill_process_group};
 
 use super::feed::Feed;
 use crate::remote::{ExitStatus, Pipe, Signal, Stdin};
+use crate::transport::elevation::Next;
 use crate::transport::{End, Process, Progress, READ_BYTES, Work};
 
 /// How long something that the command left behind may hold a pipe before the end is told.
@@ -24,6 +25,25 @@ const LINGER: Duration = Duration::from_millis(250);
 /// More than both pipes can hold (`/proc/sys/fs/pipe-max-size` is 1 MiB): what the command itself
 /// wrote before it ended is read whole, however busy the reader is and whatever else writes.
 const MOST_IN_FLIGHT: usize = 2 * 1024 * 1024 + READ_BYTES;
+
+/// What a process reads.
+pub(in crate::transport) struct Input<'a> {
+    /// Comes first.
+    pub(in crate::transport) preamble: Vec<u8>,
+    pub(in crate::transport) source: &'a Stdin,
+    /// The source has to wait.
+    pub(in crate::transport) is_held: bool,
+}
+
+impl<'a> From<&'a Stdin> for Input<'a> {
+    fn from(source: &'a Stdin) -> Self {
+        Self {
+            preamble: Vec::new(),
+            source,
+            is_held: false,
+        }
+    }
+}
 
 /// A command that became a process.
 pub(in crate::transport) struct Running {
@@ -75,15 +95,18 @@ impl Ended {
 }
 
 impl Running {
-    /// Starts `command`, whose stdout and stderr are pipes, and whose stdin is one if `stdin` holds
-    /// something.
-    pub(in crate::transport) fn start(mut command: Command, stdin: &Stdin) -> io::Result<Self> {
+    /// Starts `command`. Those of its stdout and stderr that are pipes are drained; a stdin that is
+    /// one is fed.
+    pub(in crate::transport) fn start(mut command: Command, input: Input<'_>) -> io::Result<Self> {
         let mut child = command.spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let feed = child.stdin.take();
         Ok(Self {
             pid: pid.ok_or(Errno::SRCH)?,
-            stdin: feed.map(|pipe| Feed::new(pipe, stdin.clone())),
+            stdin: feed.map(|pipe| {
+                let source = input.source.clone();
+                Feed::new(pipe, input.preamble, source, input.is_held)
+            }),
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
             first: Pipe::Stdout,
@@ -93,9 +116,20 @@ impl Running {
         })
     }
 
+    /// Lets flow into stdin what a command that is getting its rights may have.
+    pub(super) fn heed(&mut self, next: Next) {
+        if let Some(feed) = &mut self.stdin {
+            feed.heed(next);
+        }
+    }
+
     /// Loses nothing when it is not polled to its end: bytes are only taken from a pipe together
     /// with the answer.
-    fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<Progress> {
+    pub(in crate::transport) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Poll<Progress> {
         self.poll_stdin(cx);
         self.poll_exit(cx);
         let is_enough = self.ended.as_ref().is_some_and(Ended::is_enough);

@@ -3,8 +3,12 @@
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use zeroize::Zeroizing;
+
 use super::ffi::{EAGAIN, RawChannel};
 use crate::remote::Stdin;
+use crate::transport::elevation::Next;
+use crate::transport::marked::Marked;
 
 /// Bytes read from a file at once; libssh2 sends no more in one packet.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -26,10 +30,12 @@ enum State {
 
 /// One command's stdin on its way.
 pub(super) struct Feed {
-    /// Sent first; empty once it is.
-    preamble: Vec<u8>,
+    /// Sent before anything else; empty once it is.
+    ahead: Zeroizing<Vec<u8>>,
     /// How much of it is sent.
-    preamble_sent: usize,
+    ahead_sent: usize,
+    /// The source has to wait.
+    is_held: bool,
     source: Stdin,
     /// Bytes of the source sent so far.
     offset: u64,
@@ -42,11 +48,12 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Returns a feed of all of `source`.
-    pub(super) fn new(source: Stdin) -> Self {
+    /// Returns a feed of all of `source`, which has to wait if it is held.
+    pub(super) fn new(source: Stdin, is_held: bool) -> Self {
         Self {
-            preamble: Vec::new(),
-            preamble_sent: 0,
+            ahead: Zeroizing::default(),
+            ahead_sent: 0,
+            is_held,
             source,
             offset: 0,
             chunk: Vec::new(),
@@ -56,9 +63,26 @@ impl Feed {
         }
     }
 
-    /// Has `preamble` sent before the source; called before anything is.
-    pub(super) fn put_first(&mut self, preamble: Vec<u8>) {
-        self.preamble = preamble;
+    /// Has these bytes sent before what is left of the source.
+    pub(super) fn put_ahead(&mut self, bytes: &[u8]) {
+        let mut ahead = Zeroizing::new(Vec::with_capacity(self.ahead.len() + bytes.len()));
+        ahead.extend_from_slice(&self.ahead[self.ahead_sent..]);
+        ahead.extend_from_slice(bytes);
+        self.ahead = ahead;
+        self.ahead_sent = 0;
+    }
+
+    /// Sends what a command that is getting its rights may have, if that has changed.
+    pub(super) fn heed(&mut self, marked: &mut Marked) {
+        if !self.is_held {
+            return;
+        }
+        match marked.next_input() {
+            Next::Wait => {}
+            Next::Send(line) => self.put_ahead(&line),
+            Next::Open => self.is_held = false,
+            Next::Close => self.state = State::Ending,
+        }
     }
 
     /// Sends one piece, if the host has room for it.
@@ -83,13 +107,16 @@ impl Feed {
     }
 
     fn send(&mut self, channel: &RawChannel) -> Result<usize, i32> {
-        if self.preamble_sent < self.preamble.len() {
-            let count = channel.write(&self.preamble[self.preamble_sent..])?;
-            self.preamble_sent += count;
+        if self.ahead_sent < self.ahead.len() {
+            let count = channel.write(&self.ahead[self.ahead_sent..])?;
+            self.ahead_sent += count;
             return if count == 0 { Err(EAGAIN) } else { Ok(count) };
         }
-        self.preamble = Vec::new();
-        self.preamble_sent = 0;
+        self.ahead = Zeroizing::default();
+        self.ahead_sent = 0;
+        if self.is_held {
+            return Err(EAGAIN);
+        }
         self.fill();
         let rest = match &self.source {
             Stdin::Bytes(bytes) => {

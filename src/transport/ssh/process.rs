@@ -17,9 +17,9 @@ use super::feed::{Fed, Feed};
 use super::ffi::{EAGAIN, RawChannel};
 use super::inbox;
 use super::link::{Link, LinkError};
-use crate::quote::{self, Marker};
-use crate::remote::{Exec, ExitStatus, Pipe, Signal};
-use crate::transport::marked::Marked;
+use crate::quote::Marker;
+use crate::remote::{Exec, ExitStatus, Pipe, Signal, Stdin};
+use crate::transport::marked::{Killer, Marked};
 use crate::transport::{End, Process, Progress, READ_BYTES, Work};
 
 /// How long a pipe may stay silent and open after the exit status, before it counts as held by
@@ -28,6 +28,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What can still be under way when the status arrives: the largest window and the server's
 /// buffers. Whoever writes more is not the command.
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
+/// The streams of a channel (RFC 4254 §5.2).
+const STDOUT: i32 = 0;
+const STDERR: i32 = 1;
 /// stdin is fed this many pieces before the pipes are looked at again.
 const PIECES_PER_TURN: usize = 4;
 
@@ -78,12 +81,14 @@ impl SshProcess {
         exec: &Exec,
     ) -> Self {
         let interval = options.keepalive;
+        let told = Marked::new(marker, exec);
+        let feed = Feed::new(exec.stdin.clone(), told.is_input_held());
         Self {
             link,
             channel,
             window: options.window,
-            marked: Marked::new(marker, exec),
-            feed: Feed::new(exec.stdin.clone()),
+            marked: told,
+            feed,
             first: 0,
             linger_until: None,
             linger_bytes: 0,
@@ -97,8 +102,8 @@ impl SshProcess {
     }
 
     /// Has these bytes sent before the command's stdin.
-    pub(super) fn with_preamble(mut self, preamble: Vec<u8>) -> Self {
-        self.feed.put_first(preamble);
+    pub(super) fn with_preamble(mut self, preamble: &[u8]) -> Self {
+        self.feed.put_ahead(preamble);
         self
     }
 
@@ -155,8 +160,8 @@ impl SshProcess {
     fn read_pipe(&mut self, pipe: Pipe, buffer: &mut Vec<u8>) -> Result<bool, i32> {
         SCRATCH.with_borrow_mut(|scratch| {
             let stream = match pipe {
-                Pipe::Stdout => 0,
-                Pipe::Stderr => 1,
+                Pipe::Stdout => STDOUT,
+                Pipe::Stderr => STDERR,
             };
             let count = match self.channel.read(stream, scratch) {
                 Ok(0) | Err(EAGAIN) => return Ok(false),
@@ -166,7 +171,10 @@ impl SshProcess {
             self.link.count(count);
             match pipe {
                 Pipe::Stdout => buffer.extend_from_slice(&scratch[..count]),
-                Pipe::Stderr => self.marked.push(&scratch[..count], buffer),
+                Pipe::Stderr => {
+                    self.marked.push(&scratch[..count], buffer);
+                    self.feed.heed(&mut self.marked);
+                }
             }
             if self.linger_until.is_some() {
                 self.linger_bytes += count;
@@ -280,29 +288,30 @@ impl SshProcess {
             };
             Ok(false)
         };
-        ready.or(heartbeat).or(linger).await
+        let rights = async {
+            match self.marked.deadline() {
+                Some(deadline) => Timer::at(deadline).await,
+                None => future::pending().await,
+            };
+            Ok(false)
+        };
+        ready.or(heartbeat).or(linger).or(rights).await
     }
 
     /// Runs a line on a channel of its own and waits for its end.
-    async fn run_aside(&self, line: &[u8]) -> io::Result<()> {
+    async fn run_aside(&self, killer: Killer) -> io::Result<()> {
         let failed = |error: LinkError| io::Error::other(error.plain());
         self.link.allow_window(self.window);
         let open = |session: &_| RawChannel::open(session, self.window);
         let channel = self.link.drive(open).await.map_err(failed)?;
         self.link
-            .drive(|_| channel.exec(line))
+            .drive(|_| channel.exec(&killer.line))
             .await
             .map_err(failed)?;
-        let mut sink = [0; 512];
-        for stream in 0..2 {
-            while self
-                .link
-                .drive(|_| channel.read(stream, &mut sink))
-                .await
-                .map_err(failed)?
-                > 0
-            {}
-        }
+        let mut marked = killer.marked;
+        let mut feed = Feed::new(Stdin::Empty, marked.is_input_held());
+        let listen = |_: &_| listen(&channel, &mut feed, &mut marked);
+        self.link.drive(listen).await.map_err(failed)?;
         self.link
             .drive(|_| channel.wait_closed())
             .await
@@ -310,6 +319,33 @@ impl SshProcess {
         match channel.exit_status() {
             Some(0) => Ok(()),
             _ => Err(io::Error::other("the host could not deliver the signal")),
+        }
+    }
+}
+
+/// Feeds a channel and drops what it says, up to its end.
+fn listen(channel: &RawChannel, feed: &mut Feed, marked: &mut Marked) -> Result<(), i32> {
+    let mut heard = [0; 512];
+    loop {
+        while feed.step(channel) != Fed::Nothing {}
+        let mut is_silent = true;
+        for stream in [STDOUT, STDERR] {
+            match channel.read(stream, &mut heard) {
+                Ok(0) | Err(EAGAIN) => {}
+                Ok(count) => {
+                    is_silent = false;
+                    if stream == STDERR {
+                        marked.push(&heard[..count], &mut Vec::new());
+                        feed.heed(marked);
+                    }
+                }
+                Err(code) => return Err(code),
+            }
+        }
+        match is_silent {
+            true if channel.is_eof() => return Ok(()),
+            true => return Err(EAGAIN),
+            false => {}
         }
     }
 }
@@ -326,6 +362,10 @@ impl Process for SshProcess {
                     Ok(is_heartbeat) => is_heartbeat,
                     Err(error) => return self.lost(&error, buffer),
                 };
+                if let Some(end) = self.marked.late() {
+                    self.link.shut();
+                    return Progress::Ended(end);
+                }
                 if is_heartbeat && self.link.is_silent_for(self.silence) {
                     let silence = self.silence;
                     let message = format!("no sign of life from the host for {silence:?}");
@@ -337,11 +377,10 @@ impl Process for SshProcess {
 
     fn signal(&mut self, signal: Signal) -> Work<'_, io::Result<()>> {
         Box::pin(async move {
-            if let Some(started) = self.marked.started() {
-                let line = quote::kill_line(started, signal);
-                if self.run_aside(&line).await.is_ok() {
-                    return Ok(());
-                }
+            if let Some(killer) = self.marked.killer(signal)
+                && self.run_aside(killer).await.is_ok()
+            {
+                return Ok(());
             }
             // No wrapper, or no second channel: the protocol's own request, to which there is no
             // answer.

@@ -48,7 +48,7 @@ impl SshSession {
         asked.map_err(|error| refused("to run the command", &error))?;
         let link = Rc::clone(&self.link);
         let process = SshProcess::new(link, channel, self.options, &marker, exec);
-        Ok(process.with_preamble(request.preamble))
+        Ok(process.with_preamble(&request.preamble))
     }
 }
 

@@ -42,6 +42,10 @@ pub(crate) const RUN: Examples = Examples(&[
         "The account's shell gets the line, with its pipe",
     ),
     (
+        "hoist run -i fleet.csv --sudo --ask-sudo-pass -- systemctl restart nginx",
+        "As root; the password is asked for once, for all hosts",
+    ),
+    (
         "hoist run -i fleet.csv -o jsonl --timeout 30s -- cat /etc/os-release",
         "One JSON record a host, for other programs",
     ),

@@ -19,7 +19,7 @@ pub(crate) mod examples;
 mod tests;
 mod values;
 
-pub(crate) use values::{Bound, Variable};
+pub(crate) use values::{Bound, Variable, Words};
 
 use crate::exit_code::Rule;
 
@@ -161,6 +161,26 @@ pub(crate) struct Executing {
     /// Set an environment variable for the command; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = values::variable_parser())]
     pub env: Vec<Variable>,
+    /// Execute as root, or as USER, through sudo; none: without it
+    #[arg(
+        long,
+        value_name = "USER",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "root",
+        conflicts_with = "become_with",
+        value_parser = values::user_or_none
+    )]
+    pub sudo: Option<Bound<UserName>>,
+    /// Ask for the password of sudo once, for all hosts
+    #[arg(long, conflicts_with = "sudo_password_file")]
+    pub ask_sudo_pass: bool,
+    /// Read the password of sudo from FILE, which only you can read
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub sudo_password_file: Option<PathBuf>,
+    /// Execute through CMD, which gives other rights: 'doas -u root'
+    #[arg(long, value_name = "CMD", value_parser = values::words)]
+    pub become_with: Option<Words>,
     /// Let every host read FILE as its stdin; `-`: hoist's own
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub stdin: Option<PathBuf>,

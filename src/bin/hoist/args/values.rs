@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
-use hoist::host::{HostKeyPolicy, TransportName, escaped};
+use hoist::host::{HostKeyPolicy, TransportName, UserName, escaped};
+use hoist::quote;
 use hoist::render::Format;
 
 /// Reads a whole number.
@@ -54,6 +55,23 @@ pub(crate) struct Bound<T>(pub Option<T>);
 pub(crate) struct Variable {
     pub name: String,
     pub value: OsString,
+}
+
+/// A command line, split into its words; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words(pub Vec<String>);
+
+/// Splits a command line as a shell would.
+pub(super) fn words(text: &str) -> Result<Words, String> {
+    let words = quote::split(text).map_err(|error| error.to_string())?;
+    Ok(Words(words))
+}
+
+/// Reads the name of an account, or `none`.
+pub(super) fn user_or_none(text: &str) -> Result<Bound<UserName>, String> {
+    bound(text, |text| {
+        UserName::parse(text).map_err(|error| error.to_string())
+    })
 }
 
 const DURATION_UNITS: [(&str, Duration); 5] = [

@@ -341,6 +341,14 @@ fn words(arg: &Arg, matches: &ArgMatches) -> Vec<OsString> {
     }
     let values = matches.get_raw(arg.get_id().as_str());
     let values = values.into_iter().flatten();
+    if arg.is_require_equals_set() {
+        let joined = values.map(|value| {
+            let mut word = OsString::from(format!("{flag}="));
+            word.push(value);
+            word
+        });
+        return joined.collect();
+    }
     values
         .flat_map(|value| [flag.clone().into(), value.to_owned()])
         .collect()

@@ -257,6 +257,7 @@ fn what_was_typed_can_be_typed_again() {
         "--shell",
         "--where",
         "x=y",
+        "--sudo",
     ];
     let (_, origins) = desk.run(&flags);
     let typed = origins.typed().iter();
@@ -267,6 +268,7 @@ fn what_was_typed_can_be_typed_again() {
         ("hosts", "-w a -w b"),
         ("where", "--where x=y"),
         ("shell", "--shell"),
+        ("sudo", "--sudo=root"),
         ("fan_out", "-f 3"),
         ("quiet", "-q"),
     ];

@@ -90,11 +90,8 @@ pub(super) fn gather(
             }
         }
     }
-    let password = match source {
-        PasswordSource::None => None,
-        PasswordSource::Person => Some(ask_password(&login_name(all.iter().copied()))?),
-        PasswordSource::File(file) => Some(password_in(file)?),
-    };
+    let question = || format!("Password for {}: ", login_name(all.iter().copied()));
+    let password = read_password(source, ["--ask-pass", "--password-file"], question)?;
     Ok(Credentials {
         identities,
         certificates,
@@ -229,14 +226,30 @@ fn decrypt(sealed: &EncryptedIdentity, is_optional: bool) -> Result<Option<Ident
     )
 }
 
-fn ask_password(login: &str) -> Result<Secret, Failure> {
-    if !prompt::is_possible() {
-        return Err(
-            Failure::usage("--ask-pass needs a terminal to ask on, and there is none")
-                .hint("log in with a key: `--identity FILE`, or an agent"),
-        );
+/// Reads a password from where it comes from. `flags` are those that have a person asked, and that
+/// name a file.
+///
+/// # Errors
+/// When it can't be read, or nobody can be asked.
+pub(in crate::command) fn read_password(
+    source: PasswordSource<'_>,
+    flags: [&str; 2],
+    question: impl FnOnce() -> String,
+) -> Result<Option<Secret>, Failure> {
+    match source {
+        PasswordSource::None => Ok(None),
+        PasswordSource::File(file) => password_in(file).map(Some),
+        PasswordSource::Person if !prompt::is_possible() => {
+            let [ask, file] = flags;
+            let text = format!("{ask} needs a terminal to ask on, and there is none");
+            Err(Failure::usage(text)
+                .hint(format!("name a file that only you can read with `{file}`")))
+        }
+        PasswordSource::Person => {
+            let answer = prompt::secret(&question());
+            answer.map(Some).map_err(|error| unanswered(&error))
+        }
     }
-    prompt::secret(&format!("Password for {login}: ")).map_err(|error| unanswered(&error))
 }
 
 /// Reads the first line of a file that nobody else can read. A pipe (`/dev/fd/3`) is as private as
@@ -273,7 +286,7 @@ fn password_in(file: &Path) -> Result<Secret, Failure> {
 }
 
 /// Returns whom the password is for: `root`, or `root, deploy and 3 more`.
-fn login_name<'a>(hosts: impl Iterator<Item = &'a Endpoint>) -> String {
+pub(in crate::command) fn login_name<'a>(hosts: impl Iterator<Item = &'a Endpoint>) -> String {
     let mut users: Vec<&str> = Vec::new();
     for user in hosts.filter_map(|host| host.user.as_ref()) {
         if !users.contains(&user.as_str()) {

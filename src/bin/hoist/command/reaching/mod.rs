@@ -21,7 +21,8 @@ mod credentials;
 mod endpoints;
 mod explained;
 
-use credentials::{Credentials, PasswordSource};
+use credentials::Credentials;
+pub(super) use credentials::{PasswordSource, login_name, read_password};
 use endpoints::Everywhere;
 pub(super) use endpoints::Required;
 pub(super) use explained::{Fact, object};

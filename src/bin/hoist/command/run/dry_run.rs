@@ -6,7 +6,7 @@ use std::time::Duration;
 use hoist::host::{Endpoint, TransportName, escaped};
 use hoist::plan::Plan;
 use hoist::quote;
-use hoist::remote::{Command, Exec, Stdin};
+use hoist::remote::{Command, Elevation, Exec, Stdin};
 
 /// The widest a column is made for the sake of those after it.
 const MAX_WIDTH: usize = 40;
@@ -22,6 +22,13 @@ pub(super) fn print(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     match &exec.command {
         Command::Argv(argv) => line(out, "command", &quote::display(argv))?,
         Command::Shell(text) => line(out, "shell line", &escaped(&text.to_string_lossy()))?,
+    }
+    match &exec.elevation {
+        None => {}
+        Some(Elevation::Sudo { user, .. }) => line(out, "rights", &format!("{user}, by sudo"))?,
+        Some(Elevation::With(words)) => {
+            line(out, "rights", &format!("by {}", quote::display(words)))?;
+        }
     }
     if let Some(cwd) = &exec.cwd {
         line(out, "directory", &escaped(&cwd.to_string_lossy()))?;

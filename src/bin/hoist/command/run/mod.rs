@@ -34,6 +34,7 @@ mod again;
 mod dry_run;
 pub(super) mod host_keys;
 mod outputs;
+mod rights;
 pub(super) mod room;
 pub(super) mod signals;
 mod stdin;
@@ -84,7 +85,7 @@ pub(crate) fn run(run: &Run, origins: &Origins, environment: &Environment) -> Re
     if is_everything && !job.is_confirmed(plan.hosts.len()) {
         return Err(Failure::usage("nothing was done").hint("select hosts with `-w`"));
     }
-    job.execute(&plan, &required, has_logins)
+    job.execute(plan, &required, has_logins)
 }
 
 /// What one run is asked to be.
@@ -125,6 +126,7 @@ impl Job<'_> {
             env: variables
                 .map(|set| (set.name.clone(), set.value.clone()))
                 .collect(),
+            elevation: rights::elevation(executing, self.origins)?,
             stdin: stdin::open(executing.stdin.as_deref(), self.folder())?,
             max_output: self.run.limiting.max_output.0,
             timeout: self.run.limiting.timeout.0,
@@ -219,12 +221,18 @@ impl Job<'_> {
     /// Works the plan and tells what became of it.
     ///
     /// With `has_logins` a pattern named users or ports, which names alone don't tell.
-    fn execute(&self, plan: &Plan, required: &Required, has_logins: bool) -> Result<u8, Failure> {
-        engine::check_threads(plan, OWN_THREADS + usize::from(has_jumps(plan)))
+    fn execute(
+        &self,
+        mut plan: Plan,
+        required: &Required,
+        has_logins: bool,
+    ) -> Result<u8, Failure> {
+        engine::check_threads(&plan, OWN_THREADS + usize::from(has_jumps(&plan)))
             .map_err(Failure::own)?;
         let cancel = Cancel::new();
         let watch = Watch::start(&cancel).map_err(|error| unwatched(&error))?;
-        let transports = self.transports(plan, required)?;
+        let transports = self.transports(&mut plan, required)?;
+        let plan = &plan;
         let store = Store::new(self.folder().to_owned());
         let around = Surroundings {
             origins: self.origins,
@@ -261,10 +269,12 @@ impl Job<'_> {
         ))
     }
 
-    /// Reads what is needed to log in, asking where that must be.
-    fn transports(&self, plan: &Plan, required: &Required) -> Result<Transports, Failure> {
+    /// Reads what is needed to log in and to have other rights then, asking where that must be.
+    fn transports(&self, plan: &mut Plan, required: &Required) -> Result<Transports, Failure> {
         let reaching = self.reaching();
         let credentials = reaching::credentials(&plan.hosts, required, reaching.password())?;
+        let login = credentials.password.as_ref();
+        rights::give_password(plan, &self.run.executing, self.origins, login)?;
         let is_wide = plan.limits.fan_out > WIDE_FAN_OUT;
         let options = SshOptions {
             window: if is_wide { SMALL_WINDOW } else { 0 },

@@ -1,0 +1,85 @@
+//! `--sudo` and `--become-with`: whose rights commands have.
+
+use hoist::plan::Plan;
+use hoist::remote::Elevation;
+use hoist::secret::Secret;
+
+use crate::args::{Bound, Executing};
+use crate::command::reaching::{self, PasswordSource};
+use crate::report::Failure;
+use crate::settings::Origins;
+
+/// Returns what gives commands the rights they are to have, without its password.
+///
+/// # Errors
+/// When there is a password for it, and it is not `sudo`.
+pub(super) fn elevation(
+    executing: &Executing,
+    origins: &Origins,
+) -> Result<Option<Elevation>, Failure> {
+    // Of two flags that exclude each other, the one set nearer to the person counts.
+    let is_sudo_nearer = origins.of("sudo") >= origins.of("become_with");
+    let sudo = || match &executing.sudo {
+        Some(Bound(Some(user))) => Some(Elevation::Sudo {
+            user: user.clone(),
+            password: None,
+        }),
+        _ => None,
+    };
+    let elevation = match &executing.become_with {
+        Some(words) if executing.sudo.is_none() || !is_sudo_nearer => {
+            Some(Elevation::With(words.0.clone()))
+        }
+        _ => sudo(),
+    };
+    let is_sudo = matches!(elevation, Some(Elevation::Sudo { .. }));
+    if executing.ask_sudo_pass && !is_sudo {
+        return Err(Failure::usage("--ask-sudo-pass needs --sudo"));
+    }
+    Ok(elevation)
+}
+
+/// Gives `sudo` its password, asking for it where that must be. Where hosts are logged in to with a
+/// password, an empty answer means that one.
+///
+/// # Errors
+/// When it can't be read, or nobody can be asked.
+pub(super) fn give_password(
+    plan: &mut Plan,
+    executing: &Executing,
+    origins: &Origins,
+    login: Option<&Secret>,
+) -> Result<(), Failure> {
+    let elevation = plan.exec.as_mut().and_then(|exec| exec.elevation.as_mut());
+    let Some(Elevation::Sudo { password, .. }) = elevation else {
+        return Ok(());
+    };
+    let is_asked_nearer = origins.of("ask_sudo_pass") >= origins.of("sudo_password_file");
+    let source = match &executing.sudo_password_file {
+        Some(file) if !executing.ask_sudo_pass || !is_asked_nearer => PasswordSource::File(file),
+        _ if executing.ask_sudo_pass => PasswordSource::Person,
+        _ => PasswordSource::None,
+    };
+    let same = if login.is_some() {
+        " (empty: that of the login)"
+    } else {
+        ""
+    };
+    let question = || match &*reaching::login_name(plan.hosts.iter()) {
+        "" => format!("Your password for sudo{same}: "),
+        users => format!("Password of {users} for sudo{same}: "),
+    };
+    let flags = ["--ask-sudo-pass", "--sudo-password-file"];
+    let given = reaching::read_password(source, flags, question)?;
+    *password = match login {
+        Some(login)
+            if given
+                .as_ref()
+                .is_some_and(|given| given.expose().is_empty()) =>
+        {
+            Some(login.clone())
+        }
+        _ => given,
+    };
+    Ok(())
+}
