@@ -112,7 +112,13 @@ pub(super) fn refusal(elevation: &Elevation, asked: u32, said: &str) -> String {
                 take `requiretty` out of sudoers, or add `Defaults:ACCOUNT !requiretty`"
             .to_owned();
     }
-    if has(&["sudoers file", "not allowed", "may not run"]) {
+    // The last is what sudo-rs says.
+    if has(&[
+        "sudoers file",
+        "not allowed",
+        "may not run",
+        "I'm afraid I can't do that",
+    ]) {
         return format!(
             "the account may not run commands as {user}: sudoers must allow it to run `sh`{quoted}"
         );
