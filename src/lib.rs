@@ -38,6 +38,7 @@
 //! | [`ssh_config`] | what the configuration of `ssh` says about a host |
 //! | [`plan`] | everything decided before the first connection |
 //! | [`engine`] | works a plan: limits, deadlines, retries, stopping |
+//! | [`template`] | each host's own text, with the whole inventory in view |
 //! | [`transport`] | SSH, this machine, and a scripted fake behind one trait |
 //! | [`secret`] | passwords, which nothing shows |
 //! | [`quote`] | argument vectors that arrive exactly, whatever the login shell |
@@ -61,4 +62,5 @@ pub mod selection;
 pub mod shell;
 pub mod spool;
 pub mod ssh_config;
+pub mod template;
 pub mod transport;

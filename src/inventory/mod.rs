@@ -128,6 +128,11 @@ impl Inventory {
         self.hosts.get(name).map(|entry| &entry.host)
     }
 
+    /// Returns the place of the host called `name` among [`hosts`](Self::hosts), from 0.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.hosts.get_index_of(name)
+    }
+
     /// Returns where the host called `name` was first named, as `fleet.csv:7`.
     pub fn origin(&self, name: &str) -> Option<String> {
         let entry = self.hosts.get(name)?;

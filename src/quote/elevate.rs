@@ -6,7 +6,7 @@
 //! what `sudo` says can be told from what the command says.
 
 use super::Marker;
-use super::wire::{DECODE, push_word};
+use super::wire::{DECODE, posix};
 use crate::host::escaped;
 use crate::remote::Elevation;
 
@@ -47,7 +47,7 @@ pub(super) fn prologue(elevation: Option<&Elevation>, marker: &Marker) -> Vec<u8
             // root may have other names; it has no other number.
             let needed = match user.as_str() {
                 "root" => " && [ \"$(id -u 2>/dev/null)\" != 0 ]".to_owned(),
-                name => format!(" && [ \"$(id -un 2>/dev/null)\" != {} ]", word(name)),
+                name => format!(" && [ \"$(id -un 2>/dev/null)\" != {} ]", posix(name)),
             };
             // Without a password sudo must not wait for one. With one it is asked for by the
             // marker, in a line of its own, and read from stdin byte by byte.
@@ -55,13 +55,13 @@ pub(super) fn prologue(elevation: Option<&Elevation>, marker: &Marker) -> Vec<u8
                 None => "-n".to_owned(),
                 Some(_) => format!("-S -p \"$hoist_h\"{second}\" password\n\""),
             };
-            let user = word(user.as_str());
+            let user = posix(user.as_str());
             (
                 needed,
                 vec!["sudo".to_owned(), format!("{asking} -u {user} --")],
             )
         }
-        Elevation::With(words) => (String::new(), words.iter().map(|one| word(one)).collect()),
+        Elevation::With(words) => (String::new(), words.iter().map(|one| posix(one)).collect()),
     };
     let text = ELEVATE
         .replace("__W__", &needed)
@@ -71,12 +71,6 @@ pub(super) fn prologue(elevation: Option<&Elevation>, marker: &Marker) -> Vec<u8
         .replace("__A__", &words.join(" "));
     script.extend_from_slice(text.as_bytes());
     script
-}
-
-fn word(text: &str) -> String {
-    let mut quoted = Vec::new();
-    push_word(text.as_bytes(), &mut quoted);
-    String::from_utf8(quoted).expect("quoting adds ASCII around whole characters")
 }
 
 /// Returns what gives the rights, for messages: `sudo`, `doas`.

@@ -26,6 +26,6 @@ pub use check::{QuoteError, check};
 pub use display::display;
 pub use kill::kill_line;
 pub use marker::{Marker, MarkerFilter, NotBegun, NotSpawned, Started};
-pub use wire::{MAX_COMMAND_LINE, Request};
+pub use wire::{MAX_COMMAND_LINE, Request, posix};
 pub use words::{SplitError, UnquotedSyntax, split, unquoted_syntax};
 pub use wrapper::request;

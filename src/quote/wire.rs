@@ -109,6 +109,15 @@ pub(super) fn push_word(word: &[u8], script: &mut Vec<u8>) {
     script.push(b'\'');
 }
 
+/// Returns `text` as a POSIX shell reads it as exactly that one word. Only for such shells: see
+/// [`request`](super::request) for any other.
+pub fn posix(text: &str) -> String {
+    let mut quoted = Vec::new();
+    push_word(text.as_bytes(), &mut quoted);
+    // Nothing is lost: quoting adds ASCII around whole characters.
+    String::from_utf8_lossy(&quoted).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

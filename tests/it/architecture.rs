@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("inventory", &["host", "hostset"]),
     ("selection", &["host", "hostset", "inventory"]),
     ("ssh_config", &["host"]),
+    ("template", &["host", "inventory", "quote"]),
     ("plan", &["event", "host", "remote"]),
     (
         "transport",
@@ -58,6 +59,7 @@ const ALL: &[&str] = &[
     "shell",
     "spool",
     "ssh_config",
+    "template",
     "transport",
 ];
 
@@ -72,6 +74,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("globset", &["src/hostset", "src/selection"]),
     ("csv", &["src/inventory", "src/render", "src/bin/hoist"]),
     ("comfy_table", &["src/render/table"]),
+    ("minijinja", &["src/template"]),
     ("rayon", &["src/engine"]),
     ("crossbeam_channel", &["src/engine"]),
     ("async_executor", &["src/engine", "src/transport/ssh/jump"]),
