@@ -78,6 +78,7 @@ impl Fleet {
             run,
             hosts: self.hosts.clone(),
             exec: Some(exec),
+            commands: Vec::new(),
             limits: self.limits,
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::event::RunId;
 use crate::host::Endpoint;
-use crate::remote::Exec;
+use crate::remote::{Command, Exec};
 
 /// One run, decided.
 #[derive(Debug, Clone)]
@@ -17,6 +17,9 @@ pub struct Plan {
     pub hosts: Vec<Endpoint>,
     /// What each of them executes; without it they are only logged in to.
     pub exec: Option<Exec>,
+    /// What each host executes instead of the command in `exec`, in the order of `hosts`; empty
+    /// where all execute the same.
+    pub commands: Vec<Command>,
     /// How hard to go.
     pub limits: Limits,
 }
@@ -27,6 +30,9 @@ impl Plan {
     /// environment; of two values the later one counts.
     pub fn exec_for(&self, index: usize) -> Option<Exec> {
         let mut exec = self.exec.clone()?;
+        if let Some(command) = self.commands.get(index) {
+            exec.command = command.clone();
+        }
         let host = self.hosts[index].ssh.environment.iter();
         let host = host.map(|(name, value)| (name.clone(), OsString::from(value)));
         exec.env.splice(0..0, host);

@@ -29,6 +29,7 @@ fn plan(names: &[&str]) -> Plan {
         run: RunId::new(SystemTime::UNIX_EPOCH, 0),
         hosts: names.iter().map(endpoint).collect(),
         exec: Some(Exec::new(Command::Argv(vec![OsString::from("true")]))),
+        commands: Vec::new(),
         limits: Limits {
             fan_out: 64,
             handshakes: 64,

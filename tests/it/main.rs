@@ -62,5 +62,7 @@ mod ssh_config;
 mod ssh_settings;
 /// Commands with other rights than the login has.
 mod sudo;
+/// `hoist render` and `hoist run --template`.
+mod templates;
 /// What is different on a terminal.
 mod terminal;

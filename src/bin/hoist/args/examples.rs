@@ -42,6 +42,10 @@ pub(crate) const RUN: Examples = Examples(&[
         "The account's shell gets the line, with its pipe",
     ),
     (
+        "hoist run -i fleet.csv --template -- hostnamectl hostname '{{ host.name }}'",
+        "Each host gets its own words",
+    ),
+    (
         "hoist run -i fleet.csv --sudo --ask-sudo-pass -- systemctl restart nginx",
         "As root; the password is asked for once, for all hosts",
     ),
@@ -69,6 +73,21 @@ pub(crate) const HOSTS: Examples = Examples(&[
         "The names a pattern stands for",
     ),
     ("hoist hosts --fold < names.txt", "A pattern for many names"),
+]);
+
+pub(crate) const RENDER: Examples = Examples(&[
+    (
+        "hoist render -i fleet.csv -w @proxy app.conf",
+        "Each proxy's own configuration, with the whole inventory in view",
+    ),
+    (
+        "hoist render -i fleet.csv -w web1 --var domain=example.org --vars ports.toml site.conf",
+        "With variables beside those of the inventory",
+    ),
+    (
+        "echo '{{ host.name }} {{ host.address }}' | hoist render -i fleet.csv -o jsonl -",
+        "A line for each host, for other programs",
+    ),
 ]);
 
 pub(crate) const EXPLAIN: Examples = Examples(&[

@@ -63,6 +63,9 @@ pub(crate) enum Verb {
     /// Connect and log in, and run nothing
     #[command(after_help = examples::PING.for_help())]
     Ping(Box<Ping>),
+    /// Print what a template comes to for each selected host
+    #[command(after_help = examples::RENDER.for_help(), override_usage = "hoist render [OPTIONS] FILE")]
+    Render(Box<Render>),
     /// Print a completion script for a shell
     #[command(after_help = examples::COMPLETIONS.for_help())]
     Completions {
@@ -94,6 +97,8 @@ pub(crate) struct Run {
     pub selecting: Selecting,
     #[command(flatten)]
     pub executing: Executing,
+    #[command(flatten)]
+    pub templating: Templating,
     #[command(flatten)]
     pub pacing: Pacing,
     #[command(flatten)]
@@ -155,6 +160,9 @@ pub(crate) struct Executing {
     /// Take a lone word as a program's name, blanks and all
     #[arg(long)]
     pub no_split: bool,
+    /// Take the words as templates: {{ host.name }}
+    #[arg(long)]
+    pub template: bool,
     /// Start the command in DIR
     #[arg(long, value_name = "DIR", value_parser = values::folder)]
     pub cwd: Option<PathBuf>,
@@ -190,6 +198,21 @@ pub(crate) struct Executing {
     /// Don't ask for confirmation (never accepts a host key)
     #[arg(long)]
     pub yes: bool,
+}
+
+/// What templates see beside the inventory.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Templates")]
+pub(crate) struct Templating {
+    /// Let templates see VALUE as vars.NAME; repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = values::variable_parser())]
+    pub var: Vec<Variable>,
+    /// Let templates see what is in FILE as vars: TOML, JSON or CSV; repeatable
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub vars: Vec<PathBuf>,
+    /// Let templates see records of an earlier run as results.HOST
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub results: Option<PathBuf>,
 }
 
 /// How hard to go.
@@ -371,6 +394,43 @@ pub(crate) struct Explain {
     /// Hosts: names, patterns, groups
     #[arg(value_name = "HOST", required = true, help_heading = None)]
     pub hosts: Vec<String>,
+}
+
+/// `hoist render`.
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    #[command(flatten)]
+    pub selecting: Selecting,
+    #[command(flatten)]
+    pub templating: Templating,
+    /// How to print it: group, json or jsonl
+    #[arg(
+        short,
+        long = "output",
+        id = "rendered",
+        value_name = "FORMAT",
+        default_value = "group",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    pub output: RenderFormat,
+    /// The template; `-`: stdin
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = None)]
+    pub file: PathBuf,
+}
+
+/// How `hoist render` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RenderFormat {
+    /// Hosts with the same text together; where all have the same, nothing but that.
+    #[value(help = None)]
+    Group,
+    /// An array of objects: `host`, `text`.
+    #[value(help = None)]
+    Json,
+    /// An object a line.
+    #[value(help = None)]
+    Jsonl,
 }
 
 /// `hoist ping`.

@@ -30,7 +30,7 @@ pub(crate) fn run(
         environment,
         is_quiet: true,
     };
-    let explained = reaching.explain(chosen.hosts, chosen.inventory.as_ref())?;
+    let explained = reaching.explain(chosen.hosts, chosen.inventory.as_deref())?;
     let mut out = BufWriter::new(io::stdout().lock());
     let printed = match explain.output {
         ExplainFormat::Table => table(&explained, &mut out),

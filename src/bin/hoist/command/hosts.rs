@@ -39,7 +39,7 @@ pub(crate) fn run(
         fold(listing, &mut out)?;
     } else if listing.expand.is_empty() {
         let chosen = selecting::select(&hosts.selecting)?;
-        let list = List::of(&chosen.hosts, chosen.inventory.as_ref());
+        let list = List::of(&chosen.hosts, chosen.inventory.as_deref());
         print_list(&list, listing, &mut out)?;
     } else {
         expand(listing, &mut out)?;
@@ -85,7 +85,7 @@ fn resolve(
         environment,
         is_quiet: true,
     };
-    let explained = reaching.explain(chosen.hosts, chosen.inventory.as_ref())?;
+    let explained = reaching.explain(chosen.hosts, chosen.inventory.as_deref())?;
     let objects = explained.iter().map(|facts| reaching::object(facts));
     print_objects(objects, out).map_err(|error| Failure::writing(&error))
 }

@@ -12,8 +12,10 @@ mod hosts;
 mod man;
 mod ping;
 mod reaching;
+mod render;
 mod run;
 mod selecting;
+mod templating;
 
 /// Does what was asked and returns the exit code.
 pub(crate) fn execute(
@@ -26,6 +28,7 @@ pub(crate) fn execute(
         Verb::Man { page } => man::run(page.as_deref())?,
         Verb::Hosts(hosts) => hosts::run(&hosts, origins, environment)?,
         Verb::Explain(explain) => explain::run(&explain, origins, environment)?,
+        Verb::Render(render) => render::run(&render)?,
         Verb::Ping(ping) => return ping::run(&ping, origins, environment),
         Verb::Run(run) => return run::run(&run, origins, environment),
     }

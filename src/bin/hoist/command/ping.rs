@@ -39,7 +39,7 @@ pub(crate) fn run(
         environment,
         is_quiet: false,
     };
-    let (hosts, required) = reaching.resolve(chosen.hosts, chosen.inventory.as_ref())?;
+    let (hosts, required) = reaching.resolve(chosen.hosts, chosen.inventory.as_deref())?;
     let plan = plan(&ping.pacing, hosts);
     let threads = run::OWN_THREADS + usize::from(run::has_jumps(&plan));
     engine::check_threads(&plan, threads).map_err(Failure::own)?;
@@ -99,6 +99,7 @@ fn plan(pacing: &Pacing, hosts: Vec<Endpoint>) -> Plan {
         },
         hosts,
         exec: None,
+        commands: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use hoist::inventory::{Inventory, Source};
 use hoist::selection::{Selected, Selection};
@@ -11,7 +12,7 @@ use crate::report::{Failure, note};
 
 /// The hosts that were asked for, and the inventory they come from, if there is one.
 pub(super) struct Chosen {
-    pub inventory: Option<Inventory>,
+    pub inventory: Option<Arc<Inventory>>,
     pub hosts: Vec<Selected>,
 }
 
@@ -34,6 +35,7 @@ pub(super) fn select(selecting: &Selecting) -> Result<Chosen, Failure> {
     let hosts = selection
         .resolve(inventory.as_ref())
         .map_err(Failure::usage)?;
+    let inventory = inventory.map(Arc::new);
     Ok(Chosen { inventory, hosts })
 }
 

@@ -361,7 +361,7 @@ fn sample(arg: &Arg) -> &'static str {
         "exit" => "max",
         "host_keys" => "off",
         "transport" => "local",
-        "env" | "where" => "a=b",
+        "env" | "where" | "var" => "a=b",
         "connect_timeout" => "3s",
         _ => "3",
     }

@@ -20,8 +20,8 @@ pub(super) fn print(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         return Ok(());
     };
     match &exec.command {
-        Command::Argv(argv) => line(out, "command", &quote::display(argv))?,
-        Command::Shell(text) => line(out, "shell line", &escaped(&text.to_string_lossy()))?,
+        command @ Command::Argv(_) => line(out, "command", &shown(command))?,
+        command @ Command::Shell(_) => line(out, "shell line", &shown(command))?,
     }
     match &exec.elevation {
         None => {}
@@ -41,7 +41,26 @@ pub(super) fn print(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     line(out, "limits", &limits(plan, exec))?;
     line(out, "hosts", &plan.hosts.len().to_string())?;
     writeln!(out)?;
-    hosts(&plan.hosts, out)
+    hosts(&plan.hosts, out)?;
+    commands(plan, out)
+}
+
+/// Prints each host's own command, where they differ.
+fn commands(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    for (index, (host, command)) in plan.hosts.iter().zip(&plan.commands).enumerate() {
+        if index == 0 {
+            writeln!(out)?;
+        }
+        writeln!(out, "{}: {}", host.name, shown(command))?;
+    }
+    Ok(())
+}
+
+fn shown(command: &Command) -> String {
+    match command {
+        Command::Argv(argv) => quote::display(argv),
+        Command::Shell(text) => escaped(&text.to_string_lossy()),
+    }
 }
 
 fn line(out: &mut dyn Write, word: &str, text: &str) -> io::Result<()> {
@@ -149,6 +168,7 @@ mod tests {
                 endpoint("db", "2001:db8::1", TransportName::Ssh),
                 endpoint("here", "here", TransportName::Local),
             ],
+            commands: Vec::new(),
             exec: Some(Exec {
                 cwd: Some("/srv".into()),
                 env: vec![("A".to_owned(), "b\x1b[2J".into())],

@@ -15,7 +15,7 @@ use hoist::hostset::{HostSet, Login};
 use hoist::outcome::Summary;
 use hoist::plan::{Limits, Plan};
 use hoist::quote;
-use hoist::remote::Exec;
+use hoist::remote::{Command, Exec};
 use hoist::render::Format;
 use hoist::spool::Store;
 use hoist::transport::ssh::SshOptions;
@@ -23,10 +23,11 @@ use hoist::transport::{Transports, UnknownKey};
 
 use super::reaching::{self, Reaching, Required};
 use super::selecting::{self, Chosen};
+use super::templating;
 use crate::args::Run;
 use crate::exit_code;
 use crate::report::{Failure, note};
-use crate::settings::{Environment, Origins};
+use crate::settings::{Environment, Origins, Typed};
 use crate::ui::Terminal;
 use crate::ui::prompt::{self, Question};
 
@@ -70,12 +71,13 @@ pub(crate) fn run(run: &Run, origins: &Origins, environment: &Environment) -> Re
     job.check()?;
     let exec = job.exec()?;
     let chosen = selecting::select(&run.selecting)?;
+    let commands = job.commands(&exec, &chosen)?;
     let is_everything = job.is_everything(&chosen);
     let has_logins = chosen
         .hosts
         .iter()
         .any(|host| host.login != Login::default());
-    let (plan, required) = job.plan(exec, chosen)?;
+    let (plan, required) = job.plan(exec, commands, chosen)?;
     if run.executing.dry_run {
         let printed = dry_run::print(&plan, &mut io::BufWriter::new(io::stdout()));
         return printed
@@ -116,7 +118,7 @@ impl Job<'_> {
     /// Understands the command and opens what it reads.
     fn exec(&self) -> Result<Exec, Failure> {
         let executing = &self.run.executing;
-        let understood = words::understand(&self.run.command, self.reading())?;
+        let understood = words::understand(&self.run.command, self.reading(), executing.template)?;
         if let Some(hint) = understood.hint.filter(|_| !self.run.showing.quiet) {
             note(&hint);
         }
@@ -134,6 +136,30 @@ impl Job<'_> {
         };
         quote::check(&exec).map_err(Failure::usage)?;
         Ok(exec)
+    }
+
+    /// Returns each host's own command, where the words are templates.
+    fn commands(&self, exec: &Exec, chosen: &Chosen) -> Result<Vec<Command>, Failure> {
+        let templating = &self.run.templating;
+        if !self.run.executing.template {
+            let about_templates = |flag: &&Typed| ["var", "vars", "results"].contains(&&*flag.id);
+            return match self.origins.typed().iter().find(about_templates) {
+                Some(flag) => Err(Failure::usage(format!("--{} needs --template", flag.id))),
+                None => Ok(Vec::new()),
+            };
+        }
+        let templates = words::templates(&self.run.command, self.reading())?;
+        let scene = templating::scene(templating, chosen.inventory.as_ref())?;
+        let own = chosen.hosts.iter().map(|selected| {
+            let command = templates.render(&scene, &selected.host)?;
+            let checked = Exec {
+                command,
+                ..exec.clone()
+            };
+            quote::check(&checked).map_err(Failure::usage)?;
+            Ok(checked.command)
+        });
+        own.collect()
     }
 
     /// Of two flags that exclude each other, the one set nearer to the person counts.
@@ -157,11 +183,16 @@ impl Job<'_> {
 
     /// Decides everything that can be decided without contacting anybody, and says which keys must
     /// be there.
-    fn plan(&self, exec: Exec, chosen: Chosen) -> Result<(Plan, Required), Failure> {
+    fn plan(
+        &self,
+        exec: Exec,
+        commands: Vec<Command>,
+        chosen: Chosen,
+    ) -> Result<(Plan, Required), Failure> {
         let (pacing, limiting) = (&self.run.pacing, &self.run.limiting);
         let (hosts, required) = self
             .reaching()
-            .resolve(chosen.hosts, chosen.inventory.as_ref())?;
+            .resolve(chosen.hosts, chosen.inventory.as_deref())?;
         let wanted = pacing.fan_out.get().min(hosts.len());
         let fan_out = room::fan_out(wanted, &hosts);
         if fan_out < wanted {
@@ -175,6 +206,7 @@ impl Job<'_> {
             run: RunId::new(SystemTime::now(), fastrand::u32(..)),
             hosts,
             exec: Some(exec),
+            commands,
             limits: Limits {
                 fan_out,
                 handshakes: HANDSHAKES_PER_CORE * cores,
@@ -294,15 +326,20 @@ pub(super) fn unwatched(error: &io::Error) -> Failure {
     Failure::own(format!("cannot watch for signals: {error}"))
 }
 
-/// Refuses a command that is too long to be sent, before any host is contacted. The host with the
-/// longest name gets the longest line.
+/// Refuses a command that is too long to be sent, before any host is contacted. Where all execute
+/// the same, the host with the longest name gets the longest line.
 fn check_length(plan: &Plan) -> Result<(), Failure> {
     let over_ssh = plan.hosts.iter().enumerate();
-    let longest = over_ssh
-        .filter(|(_, host)| host.transport == TransportName::Ssh)
-        .max_by_key(|(_, host)| host.name.as_str().len());
-    if let Some(exec) = longest.and_then(|(index, _)| plan.exec_for(index)) {
-        quote::request(&exec, &quote::Marker::random()).map_err(Failure::usage)?;
+    let over_ssh = over_ssh.filter(|(_, host)| host.transport != TransportName::Local);
+    let indexes: Vec<usize> = if plan.commands.is_empty() {
+        let longest = over_ssh.max_by_key(|(_, host)| host.name.as_str().len());
+        longest.into_iter().map(|(index, _)| index).collect()
+    } else {
+        over_ssh.map(|(index, _)| index).collect()
+    };
+    let marker = quote::Marker::random();
+    for exec in indexes.into_iter().filter_map(|index| plan.exec_for(index)) {
+        quote::request(&exec, &marker).map_err(Failure::usage)?;
     }
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 
+use hoist::host::Host;
 use hoist::quote;
 use hoist::remote::Command;
+use hoist::template::{Scene, Template};
 
 use crate::report::Failure;
 
@@ -25,15 +27,19 @@ pub(super) struct Understood {
     pub hint: Option<String>,
 }
 
-/// Makes a command of `words`.
-pub(super) fn understand(words: &[OsString], reading: Reading) -> Result<Understood, Failure> {
+/// Makes a command of `words`. Where they are templates, it is how the command is shown.
+pub(super) fn understand(
+    words: &[OsString],
+    reading: Reading,
+    are_templates: bool,
+) -> Result<Understood, Failure> {
     if words.is_empty() {
         return Err(Failure::usage("no command is given")
             .hint("put it last, as in `hoist run -i fleet.csv -- uptime`"));
     }
     match (reading, words) {
         (Reading::Shell, _) => shell_line(words),
-        (Reading::Split, [line]) => split(line),
+        (Reading::Split, [line]) => split(line, are_templates),
         _ => Ok(Understood {
             command: Command::Argv(words.to_vec()),
             hint: None,
@@ -53,20 +59,153 @@ fn shell_line(words: &[OsString]) -> Result<Understood, Failure> {
     })
 }
 
-fn split(line: &OsStr) -> Result<Understood, Failure> {
+fn split(line: &OsStr, is_template: bool) -> Result<Understood, Failure> {
     let Some(line) = line.to_str() else {
         return Err(
             Failure::usage("the command line is not UTF-8, so it can't be split")
                 .hint("`--no-split` takes it as a program's name, `--shell` as a shell's line"),
         );
     };
-    let argv = quote::split(line).map_err(Failure::usage)?;
-    let hint = quote::unquoted_syntax(line)
+    let veiled = if is_template {
+        Veiled::of(line)
+    } else {
+        Veiled::nothing(line)
+    };
+    let argv = quote::split(&veiled.line).map_err(Failure::usage)?;
+    let hint = quote::unquoted_syntax(&veiled.line)
         .map(|syntax| format!("hoist: {syntax}; `--shell` lets the hosts' shell act on it"));
+    let argv = argv.iter().map(|word| veiled.lift(word).into());
     Ok(Understood {
-        command: Command::Argv(argv.into_iter().map(OsString::from).collect()),
+        command: Command::Argv(argv.collect()),
         hint,
     })
+}
+
+/// A line in which what belongs to templates can't be taken for words, quotes or operators.
+struct Veiled {
+    line: String,
+    /// What was taken out, in order.
+    parts: Vec<String>,
+}
+
+/// Stands for a part that was taken out: private characters, with its number between them.
+const VEIL: [char; 2] = ['\u{f8fe}', '\u{f8ff}'];
+
+/// How the parts of a template begin and end.
+const PARTS: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
+
+impl Veiled {
+    fn nothing(line: &str) -> Self {
+        Self {
+            line: line.to_owned(),
+            parts: Vec::new(),
+        }
+    }
+
+    fn of(line: &str) -> Self {
+        let mut veiled = Self::nothing("");
+        let mut rest = line;
+        while let Some((start, end)) = next_part(rest) {
+            veiled.line.push_str(&rest[..start]);
+            let number = veiled.parts.len();
+            veiled.line.push(VEIL[0]);
+            veiled.line.push_str(&number.to_string());
+            veiled.line.push(VEIL[1]);
+            veiled.parts.push(rest[start..end].to_owned());
+            rest = &rest[end..];
+        }
+        veiled.line.push_str(rest);
+        veiled
+    }
+
+    /// Returns a word as it was written.
+    fn lift(&self, word: &str) -> String {
+        let mut lifted = String::new();
+        let mut rest = word;
+        while let Some((before, after)) = rest.split_once(VEIL[0]) {
+            lifted.push_str(before);
+            let numbered = after.split_once(VEIL[1]).and_then(|(number, after)| {
+                let part = self.parts.get(number.parse::<usize>().ok()?)?;
+                Some((part, after))
+            });
+            if let Some((part, after)) = numbered {
+                lifted.push_str(part);
+                rest = after;
+            } else {
+                // It was in the line itself.
+                lifted.push(VEIL[0]);
+                rest = after;
+            }
+        }
+        lifted.push_str(rest);
+        lifted
+    }
+}
+
+/// Finds the first whole part of a template.
+fn next_part(text: &str) -> Option<(usize, usize)> {
+    let starts = PARTS.iter().filter_map(|(open, close)| {
+        let start = text.find(open)?;
+        let end = start + open.len() + text[start + open.len()..].find(close)? + close.len();
+        Some((start, end))
+    });
+    starts.min()
+}
+
+/// The words of a command as templates.
+pub(super) struct Templates {
+    words: Vec<Template>,
+    is_line: bool,
+}
+
+/// Reads the words as templates. A shell's line has its values quoted, and is run by `sh`, whose
+/// quoting is known.
+pub(super) fn templates(words: &[OsString], reading: Reading) -> Result<Templates, Failure> {
+    let is_line = reading == Reading::Shell;
+    let argv = match understand(words, reading, true)?.command {
+        Command::Argv(argv) => argv,
+        Command::Shell(line) => vec![line],
+    };
+    let read = argv.iter().enumerate().map(|(index, word)| {
+        let name = match index + 1 {
+            _ if is_line => "the command line".to_owned(),
+            number => format!("word {number} of the command"),
+        };
+        let Some(word) = word.to_str() else {
+            return Err(Failure::usage(format!(
+                "{name} is not UTF-8, so it can't be a template"
+            )));
+        };
+        let read = if is_line {
+            Template::parse_for_shell(&name, word)
+        } else {
+            Template::parse(&name, word)
+        };
+        read.map_err(Failure::usage)
+    });
+    Ok(Templates {
+        words: read.collect::<Result<_, _>>()?,
+        is_line,
+    })
+}
+
+impl Templates {
+    /// Returns a host's own command.
+    pub(super) fn render(&self, scene: &Scene, host: &Host) -> Result<Command, Failure> {
+        let words = self.words.iter().map(|word| {
+            let word = word.render(scene, host);
+            word.map(OsString::from).map_err(Failure::usage)
+        });
+        let words = words.collect::<Result<Vec<_>, Failure>>()?;
+        Ok(Command::Argv(if self.is_line {
+            [OsString::from("sh"), "-c".into()]
+                .into_iter()
+                .chain(words)
+                .collect()
+        } else {
+            words
+        }))
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +219,26 @@ mod tests {
     }
 
     fn argv(typed: &[&str], reading: Reading) -> Command {
-        understand(&words(typed), reading).unwrap().command
+        understand(&words(typed), reading, false).unwrap().command
+    }
+
+    #[test]
+    fn what_belongs_to_templates_is_not_split() {
+        let line = "echo {{ host.name|upper }} \"a {{ 'b \\\"' }}\" {% if x > 1 %}y{% endif %} z";
+        let understood = understand(&words(&[line]), Reading::Split, true).unwrap();
+        let expected = [
+            "echo",
+            "{{ host.name|upper }}",
+            "a {{ 'b \\\"' }}",
+            "{% if x > 1 %}y{% endif %}",
+            "z",
+        ];
+        assert_eq!(understood.command, Command::Argv(words(&expected)));
+        assert_eq!(understood.hint, None);
+        let odd = "echo \u{f8fe}7\u{f8ff} {{ a";
+        let understood = understand(&words(&[odd]), Reading::Split, true).unwrap();
+        let expected = ["echo", "\u{f8fe}7\u{f8ff}", "{{", "a"];
+        assert_eq!(understood.command, Command::Argv(words(&expected)));
     }
 
     #[test]
@@ -113,13 +271,17 @@ mod tests {
             (&["  "], Reading::Split),
             (&["", " "], Reading::Shell),
         ] {
-            assert!(understand(&words(typed), reading).is_err(), "{typed:?}");
+            assert!(
+                understand(&words(typed), reading, false).is_err(),
+                "{typed:?}"
+            );
         }
     }
 
     #[test]
     fn the_hint_is_for_lines_that_were_split() {
-        let hint = |typed: &[&str], reading| understand(&words(typed), reading).unwrap().hint;
+        let hint =
+            |typed: &[&str], reading| understand(&words(typed), reading, false).unwrap().hint;
         assert!(
             hint(&["a | b"], Reading::Split)
                 .unwrap()
@@ -134,9 +296,9 @@ mod tests {
     #[test]
     fn a_lone_word_that_is_not_utf_8_is_not_guessed_at() {
         let word = vec![OsString::from_vec(b"a\xff".to_vec())];
-        let failure = understand(&word, Reading::Split).unwrap_err();
+        let failure = understand(&word, Reading::Split, false).unwrap_err();
         assert!(failure.line().contains("--no-split"), "{}", failure.line());
-        let exact = understand(&word, Reading::Exact).unwrap();
+        let exact = understand(&word, Reading::Exact, false).unwrap();
         assert_eq!(exact.command, Command::Argv(word));
     }
 }
