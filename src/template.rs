@@ -19,8 +19,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Enumerator, Object, Serde, Value};
@@ -60,6 +61,8 @@ struct Shared {
     vars: Value,
     results: Value,
     hosts: OnceLock<Vec<Value>>,
+    /// The lists of groups that were asked for.
+    lists: Mutex<HashMap<String, Value>>,
 }
 
 impl Scene {
@@ -80,6 +83,7 @@ impl Scene {
             vars: Value::from(Serde(vars)),
             results: Value::from(Serde(results)),
             hosts: OnceLock::new(),
+            lists: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -109,15 +113,21 @@ impl Shared {
         })
     }
 
-    /// Returns the hosts of a group.
+    /// Returns the list of a group's hosts, made once.
     fn group(&self, name: &str) -> Option<Value> {
-        let hosts = self.hosts();
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(list) = lists.get(name) {
+            return Some(list.clone());
+        }
         let members = self.inventory.group(name)?;
-        let found = members.filter_map(|host| {
+        let hosts = self.hosts();
+        let members = members.filter_map(|host| {
             let index = self.inventory.index_of(host.name.as_str())?;
             hosts.get(index).cloned()
         });
-        Some(found.collect())
+        let list: Value = members.collect();
+        lists.insert(name.to_owned(), list.clone());
+        Some(list)
     }
 }
 
@@ -132,7 +142,7 @@ impl Object for View {
     fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
         match name {
             "host" => Some(self.host.clone()),
-            "hosts" => Some(self.shared.hosts().iter().cloned().collect()),
+            "hosts" => self.shared.group("all"),
             "groups" => Some(Value::from_object(GroupsView(Arc::clone(&self.shared)))),
             "vars" => Some(self.shared.vars.clone()),
             "results" => Some(self.shared.results.clone()),
