@@ -13,7 +13,7 @@ use hoist::remote::{Command, Exec};
 use hoist::transport::ssh::identity::{Identity, Loaded, NamedKey};
 use hoist::transport::ssh::{Ssh, SshOptions};
 
-use super::{COMMAND, CONNECT, PLENTY, SLACK, good, good_ones_are_good};
+use super::{COMMAND, CONNECT, GIVING_UP, PLENTY, SLACK, good, good_ones_are_good};
 use crate::support::ended::Ended;
 use crate::support::fleet::Fleet;
 use crate::support::keys::KeyPair;
@@ -35,7 +35,7 @@ fn work_within(timeout: Duration, fleet: &Fleet, more: &str) -> Ended {
         fleet.act()
     );
     let ended = fleet.hoist(&line);
-    ended.within(CONNECT + timeout + SLACK);
+    ended.within(CONNECT + timeout + GIVING_UP + SLACK);
     good_ones_are_good(&ended);
     ended
 }
