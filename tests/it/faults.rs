@@ -1,13 +1,14 @@
 //! Every fault a host can have, each beside 20 good hosts: the run ends in time, every host is
 //! reported once with the right kind, code and words, and nobody else is affected.
 //!
-//! What is served by `tests/faults` stands in the tables here; [`real`] holds what real servers and
+//! What is served by `tests/faults` stands in [`tables`]; [`real`] holds what real servers and
 //! the network do. Limits are few seconds, and what is held against the clock is the limit, what
 //! giving up takes by design, and five more: the machine may be slow. What depends on how much a
 //! host gets done in its time has plenty of it. These tests run alone (`.config/nextest.toml`).
 
 use std::time::Duration;
 
+use self::tables::{Case, ENDINGS, ENDLESS, FLOODS, HANDSHAKES, LOGINS, OUTPUTS, Out};
 use crate::support::ended::Ended;
 use crate::support::faults::Faults;
 use crate::support::fleet::Fleet;
@@ -21,340 +22,37 @@ mod real;
 
 /// Most memory a run may take, in KiB.
 const MOST: u64 = 64 * 1024;
-/// `--connect-timeout` of all runs here.
+/// `--connect-timeout` where hosts never answer.
 const CONNECT: Duration = Duration::from_secs(4);
-/// `--timeout` of all runs here.
+/// `--timeout` where commands never end.
 const COMMAND: Duration = Duration::from_secs(2);
-/// `--timeout` where every command ends by itself, however slow the machine is.
+/// Both where everything ends by itself, however slow the machine is.
 const PLENTY: Duration = Duration::from_secs(40);
+/// What a run is given.
+#[derive(Clone, Copy)]
+struct Limits {
+    connect: Duration,
+    timeout: Duration,
+}
+
+/// For hosts that use up whatever they are given.
+const SHORT: Limits = Limits {
+    connect: CONNECT,
+    timeout: COMMAND,
+};
+/// For hosts that come to an end, however slow the machine is.
+const LONG: Limits = Limits {
+    connect: PLENTY,
+    timeout: PLENTY,
+};
 /// What giving up a command takes at most where the host answers nothing: 2 s for TERM, 2 s for
 /// KILL, 1 s for taking leave.
 const GIVING_UP: Duration = Duration::from_secs(5);
 /// How much later than its limit anything may end.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// What a host with a fault must become.
-struct Case {
-    fault: &'static str,
-    /// `""` is for `ok`.
-    kind: &'static str,
-    code: Option<i64>,
-    /// Part of the message.
-    words: &'static str,
-    /// All of stdout, or so many bytes of anything.
-    stdout: Out,
-}
-
-enum Out {
-    Text(&'static str),
-    Bytes(usize),
-    /// How much comes within the limit depends on the machine.
-    AtMost(usize),
-    Any,
-}
-
-/// A host that never came to run anything.
-const fn unreached(fault: &'static str, kind: &'static str, words: &'static str) -> Case {
-    Case {
-        fault,
-        kind,
-        code: None,
-        words,
-        stdout: Out::Text(""),
-    }
-}
-
-const fn ok(fault: &'static str, stdout: Out) -> Case {
-    Case {
-        fault,
-        kind: "",
-        code: Some(0),
-        words: "",
-        stdout,
-    }
-}
-
-const fn lost(fault: &'static str, words: &'static str, stdout: Out) -> Case {
-    Case {
-        fault,
-        kind: "lost",
-        code: None,
-        words,
-        stdout,
-    }
-}
-
-const fn timeout(fault: &'static str, stdout: Out) -> Case {
-    Case {
-        fault,
-        kind: "timeout",
-        code: None,
-        words: "ran longer than 2s; its end was not confirmed; it may still run",
-        stdout,
-    }
-}
-
-const fn ended(
-    fault: &'static str,
-    kind: &'static str,
-    code: Option<i64>,
-    words: &'static str,
-) -> Case {
-    Case {
-        fault,
-        kind,
-        code,
-        words,
-        stdout: Out::Any,
-    }
-}
-
-const HANDSHAKES: [Case; 23] = [
-    unreached("fin", "handshake", "no SSH handshake with the host: "),
-    unreached("rst", "handshake", "no SSH handshake with the host: "),
-    unreached(
-        "no-banner",
-        "connect-timeout",
-        "waiting for the SSH handshake",
-    ),
-    unreached(
-        "garbage-banner",
-        "handshake",
-        "no SSH server: it said `\\u{0}\\u{1}",
-    ),
-    unreached(
-        "web-server",
-        "handshake",
-        "no SSH server: it said `HTTP/1.1 400 Bad Request`",
-    ),
-    unreached(
-        "too-busy",
-        "handshake",
-        "no more connections now: `Exceeded MaxStartups`",
-    ),
-    unreached(
-        "ssh-1",
-        "handshake",
-        "speaks only SSH 1 (`SSH-1.5-Faulty_1.0`)",
-    ),
-    unreached(
-        "endless-lines",
-        "handshake",
-        "beginning with `a line before the version,",
-    ),
-    unreached(
-        "endless-line",
-        "handshake",
-        "8192 bytes came without a version line",
-    ),
-    unreached("tarpit", "connect-timeout", "waiting for the SSH handshake"),
-    unreached(
-        "silent-after-version",
-        "connect-timeout",
-        "waiting for the SSH handshake",
-    ),
-    unreached(
-        "silent-after-kexinit",
-        "connect-timeout",
-        "waiting for the SSH handshake",
-    ),
-    unreached(
-        "only-sha-1",
-        "handshake",
-        "no host key in common: the host offers ssh-rsa, ssh-dss; hoist offers ssh-ed25519, ",
-    ),
-    unreached(
-        "no-common-kex",
-        "handshake",
-        "no key exchange in common: the host offers sntrup761x25519-sha512@openssh.com; hoist offers ",
-    ),
-    unreached(
-        "no-common-cipher",
-        "handshake",
-        "no cipher in common: the host offers 3des-cbc, arc\\u{1b}[2Jfour; hoist offers ",
-    ),
-    unreached(
-        "four-gibibyte-packet",
-        "handshake",
-        "what the host sent is no SSH handshake",
-    ),
-    unreached(
-        "random-bytes",
-        "handshake",
-        "what the host sent is no SSH handshake",
-    ),
-    unreached(
-        "ignore-flood",
-        "handshake",
-        "floods the connection with what nobody asked for",
-    ),
-    unreached(
-        "disconnect-with-escapes",
-        "handshake",
-        "ended the SSH handshake: `\\u{1b}]0;owned\\u{7}\\u{1b}[2J too many connections`",
-    ),
-    unreached(
-        "fin-after-version",
-        "handshake",
-        "no SSH handshake with the host: the host closed the connection",
-    ),
-    unreached(
-        "fin-after-kexinit",
-        "handshake",
-        "no SSH handshake with the host: the host closed the connection",
-    ),
-    unreached(
-        "empty-packet",
-        "handshake",
-        "what the host sent is no SSH handshake",
-    ),
-    unreached(
-        "wrong-signature",
-        "handshake",
-        "no SSH key exchange with the host",
-    ),
-];
-
-const LOGINS: [Case; 7] = [
-    unreached("auth-never-answered", "connect-timeout", "while logging in"),
-    unreached("no-methods", "auth", "refused: key "),
-    unreached("fin-at-login", "auth", "the host closed the connection"),
-    unreached("disconnect-at-login", "auth", "\\u{1b}[2Jnot you"),
-    unreached(
-        "oversized-banner",
-        "auth",
-        "what the host sent can't be read",
-    ),
-    unreached(
-        "endless-banners",
-        "auth",
-        "floods the connection with what nobody asked for",
-    ),
-    ok("megabyte-of-banner", Out::Text("begun\n")),
-];
-
-/// Commands that end by themselves.
-const ENDINGS: [Case; 24] = [
-    unreached("channel-refused", "channel", "the host refused a channel"),
-    unreached(
-        "exec-refused",
-        "channel",
-        "the host refused to run the command",
-    ),
-    unreached("close-for-an-answer", "channel", "closed the channel"),
-    unreached(
-        "fin-for-an-answer",
-        "lost",
-        "the host closed the connection",
-    ),
-    unreached("disconnect-for-an-answer", "lost", "\\u{1b}[2Jnot today"),
-    ended("exit-255", "exit", Some(255), "exit status 255"),
-    ended("exit-256", "exit", Some(256), "exit status 256"),
-    ended(
-        "exit-4294967295",
-        "exit",
-        Some(4_294_967_295),
-        "exit status 4294967295",
-    ),
-    ended("signalled", "signal", None, "killed by signal SEGV"),
-    ended(
-        "odd-signal",
-        "signal",
-        None,
-        "killed by signal 31mBOOM@example",
-    ),
-    lost("no-status", "without an exit status", Out::Text("begun\n")),
-    lost(
-        "fin-in-output",
-        "the host closed the connection",
-        Out::Text("begun\n"),
-    ),
-    lost(
-        "rst-in-output",
-        "broke while the command ran",
-        Out::Text("begun\n"),
-    ),
-    lost(
-        "much-then-fin",
-        "the host closed the connection",
-        Out::Bytes(131_072),
-    ),
-    lost(
-        "disconnect-in-output",
-        "without an exit status",
-        Out::Text("begun\n"),
-    ),
-    lost(
-        "farewell-in-output",
-        "\\u{1b}[2Jgoing down",
-        Out::Text("begun\n"),
-    ),
-    lost("noise-in-output", "broke while the command ran", Out::Any),
-    lost(
-        "forged-packet-in-output",
-        "broke while the command ran",
-        Out::Any,
-    ),
-    lost("unreadable-status", "broke while the command ran", Out::Any),
-    lost(
-        "status-then-fin",
-        "after the command had ended (exit 0) and before all of its output had come",
-        Out::Text("begun\n"),
-    ),
-    lost(
-        "floods-with-ignore",
-        "floods the connection with what nobody asked for",
-        Out::Text("begun\n"),
-    ),
-    lost(
-        "floods-with-what-nobody-asked-for",
-        "floods the connection with what nobody asked for",
-        Out::Text("begun\n"),
-    ),
-    ok("eof-and-status-but-no-close", Out::Text("begun\n")),
-    ok("status-but-no-eof", Out::Text("begun\n")),
-];
-
-/// Commands that somebody has to end.
-const ENDLESS: [Case; 9] = [
-    unreached(
-        "exec-never-answered",
-        "timeout",
-        "the host did not start the command in 2s",
-    ),
-    unreached(
-        "channel-never-opened",
-        "timeout",
-        "the host did not start the command in 2s",
-    ),
-    timeout("frozen-in-output", Out::Text("begun\n")),
-    timeout("eof-but-no-status", Out::Text("begun\n")),
-    timeout("never-ends", Out::Text("begun\n")),
-    timeout("drips", Out::Any),
-    timeout("floods", Out::AtMost(1 << 20)),
-    timeout("new-keys-with-half-a-packet", Out::Text("begun\n")),
-    timeout("floods-beyond-the-window", Out::Any),
-];
-
-const OUTPUTS: [Case; 13] = [
-    ok("status-then-endless-output", Out::Any),
-    ok("stderr-before-stdout", Out::Bytes(1 << 20)),
-    ok("no-final-newline", Out::Text("one\ntwo")),
-    ok("every-byte", Out::Bytes(265)),
-    ok(
-        "imitates-others",
-        Out::Text("good1: all is lost\nweb\r\rgood2: rm -rf\n"),
-    ),
-    ok("rekeys-in-the-middle", Out::Bytes(1 << 20)),
-    ok("tiny-packets", Out::Bytes(1000)),
-    ok("empty-packets", Out::Text("begun\n")),
-    ok("data-for-another-channel", Out::Text("begun\n")),
-    ok("status-before-output", Out::Text("begun\n")),
-    ok("takes-a-byte-at-a-time", Out::Text("")),
-    ok("closes-stdin", Out::Text("begun\n")),
-    ok("odd-requests", Out::Text("begun\n")),
-];
-
+/// What each fault of `tests/faults` leads to.
+mod tables;
 /// Twenty good hosts.
 fn good(sshd: &Sshd) -> Fleet {
     names("good[01-20]")
@@ -381,19 +79,20 @@ fn fleet(sshd: &Sshd, faults: &Faults, cases: &[&Case]) -> Fleet {
 }
 
 /// Works the fleet and checks what everybody became.
-fn work(fleet: &Fleet, cases: &[&Case], timeout: Duration) -> Ended {
+fn work(fleet: &Fleet, cases: &[&Case], limits: Limits) -> Ended {
+    let Limits { connect, timeout } = limits;
     let line = format!(
         "run -o jsonl --connect-timeout {} --timeout {} --max-output 1M -- {}",
-        CONNECT.as_secs(),
+        connect.as_secs(),
         timeout.as_secs(),
         fleet.act()
     );
     let (ended, peak) = fleet.command(&line).run_measured();
-    ended.within(CONNECT + timeout + GIVING_UP + SLACK);
+    ended.within(connect + timeout + GIVING_UP + SLACK);
     good_ones_are_good(&ended);
     let wrong: Vec<String> = cases
         .iter()
-        .filter_map(|case| complaint(&ended, case, timeout))
+        .filter_map(|case| complaint(&ended, case, limits))
         .collect();
     assert!(wrong.is_empty(), "{}\n{ended}", wrong.join("\n"));
     assert!(peak < MOST, "{peak} KiB\n{ended}");
@@ -401,12 +100,12 @@ fn work(fleet: &Fleet, cases: &[&Case], timeout: Duration) -> Ended {
 }
 
 /// Says what is not as the case wants it.
-fn complaint(ended: &Ended, case: &Case, timeout: Duration) -> Option<String> {
+fn complaint(ended: &Ended, case: &Case, Limits { connect, timeout }: Limits) -> Option<String> {
     let record = ended.record(case.fault);
     let message = record.text("message");
     let took = Duration::from_millis(record.number("duration_ms").unsigned_abs());
     let connecting = record.get("connect_ms").as_u64().unwrap_or(0);
-    let connecting = Duration::from_millis(connecting).min(CONNECT);
+    let connecting = Duration::from_millis(connecting).min(connect);
     let limit = timeout.max(connecting) + timeout + GIVING_UP + SLACK;
     let is_printed = match case.stdout {
         Out::Text(text) => record.text("stdout") == text,
@@ -434,26 +133,31 @@ fn complaint(ended: &Ended, case: &Case, timeout: Duration) -> Option<String> {
 }
 
 /// Runs all cases of a theme at once.
-fn theme(cases: &[Case], timeout: Duration) -> Ended {
+fn theme(cases: &[Case], limits: Limits) -> Ended {
     let sshd = Sshd::start();
     let faults = Faults::start(&sshd.client_key);
     let cases: Vec<&Case> = cases.iter().collect();
-    work(&fleet(&sshd, &faults, &cases), &cases, timeout)
+    work(&fleet(&sshd, &faults, &cases), &cases, limits)
 }
 
 #[test]
 fn handshakes_that_come_to_nothing() {
-    theme(&HANDSHAKES, COMMAND).code(3);
+    theme(&HANDSHAKES, SHORT).code(3);
 }
 
 #[test]
 fn logins_that_come_to_nothing() {
-    theme(&LOGINS, COMMAND).code(3);
+    theme(&LOGINS, SHORT).code(3);
+}
+
+#[test]
+fn floods_of_what_nobody_asked_for() {
+    theme(&FLOODS, LONG).code(3);
 }
 
 #[test]
 fn commands_that_end_oddly() {
-    let ended = theme(&ENDINGS, PLENTY);
+    let ended = theme(&ENDINGS, LONG);
     ended.code(3);
     let held = ended.record("status-but-no-eof");
     assert!(held.is("stdout_held"), "{ended}");
@@ -463,7 +167,7 @@ fn commands_that_end_oddly() {
 
 #[test]
 fn commands_that_never_end() {
-    let ended = theme(&ENDLESS, COMMAND);
+    let ended = theme(&ENDLESS, SHORT);
     ended.code(3);
     for name in ["frozen-in-output", "never-ends", "floods"] {
         let killed = ended.record(name).text("killed");
@@ -473,7 +177,7 @@ fn commands_that_never_end() {
 
 #[test]
 fn output_of_every_kind_arrives_exactly() {
-    let ended = theme(&OUTPUTS, PLENTY);
+    let ended = theme(&OUTPUTS, LONG);
     ended.code(0);
     let all: Vec<u8> = (0..=255).chain(*b"\r\n\xc3\x28\x1b[2J\x00").collect();
     assert_eq!(ended.record("every-byte").bytes("stdout"), all, "{ended}");
@@ -582,7 +286,14 @@ impl Servers {
 fn every_fault_at_once() {
     let servers = Servers::start();
     let faults = Faults::start(&servers.good.client_key);
-    let tables = [&HANDSHAKES[..], &LOGINS, &ENDINGS, &ENDLESS, &OUTPUTS];
+    let tables = [
+        &HANDSHAKES[..],
+        &LOGINS,
+        &FLOODS,
+        &ENDINGS,
+        &ENDLESS,
+        &OUTPUTS,
+    ];
     let cases: Vec<&Case> = tables.into_iter().flatten().collect();
     let mut tested: Vec<&str> = cases.iter().map(|case| case.fault).collect();
     tested.sort_unstable();
