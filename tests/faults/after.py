@@ -9,7 +9,7 @@ import os
 import re
 
 import asyncssh
-from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE, MSG_USERAUTH_BANNER
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE, MSG_USERAUTH_BANNER, MSG_USERAUTH_FAILURE
 from asyncssh.packet import String, UInt32
 
 from before import reset
@@ -183,6 +183,112 @@ fault_without_commands(EndlessBanners)
 async def megabyte_of_banner(process):
     say(process)
     process.exit(0)
+
+
+# At login, to who has a password: questions (RFC 4256). Who gives an answer where there should be
+# none is let in.
+
+
+class Questions(Server):
+    """Asks one request after another; each is an instruction and questions, some shown when typed."""
+
+    requests = []
+
+    def public_key_auth_supported(self):
+        return False
+
+    def kbdint_auth_supported(self):
+        return True
+
+    def get_kbdint_challenge(self, _username, _lang, _submethods):
+        self.left = iter(self.requests)
+        return self.ask()
+
+    def validate_kbdint_response(self, _username, responses):
+        if [response for response in responses if response not in ("", "secret word")]:
+            return False
+        return self.ask() or True
+
+    def ask(self):
+        request = next(self.left, None)
+        return request and ("", request[0], "", request[1:])
+
+
+PASSWORD, CODE = ("Password: ", False), ("Verification code: ", False)
+
+
+class AsksForTwoThings(Questions):
+    requests = [("", PASSWORD, CODE)]
+
+
+class AsksForMoreAfterThePassword(Questions):
+    requests = [("", PASSWORD), ("Look at your token", CODE)]
+
+
+class AsksForThePasswordAgain(Questions):
+    requests = [("", PASSWORD), ("", PASSWORD)]
+
+
+class AsksForWhatIsShown(Questions):
+    requests = [("", ("Your name: ", True))]
+
+
+class AsksWithEscapes(Questions):
+    requests = [("\x1b[2Jweb1:\nok", *[("\x1b]0;you\x07\n\u202eare" + "x" * 500, True)] * 50)]
+
+
+class AsksForNothingForEver(Questions):
+    requests = [("Wait",)] * 100_000
+
+
+class AsksForAPasswordAndForNothing(Questions):
+    requests = [("Welcome",), ("", PASSWORD), ("It was changed yesterday",)]
+
+
+class AsksWithoutWords(Questions):
+    requests = [("", ("", False))]
+
+
+fault_without_commands(AsksForTwoThings, authorized_client_keys=None)
+fault_without_commands(AsksForMoreAfterThePassword, authorized_client_keys=None)
+fault_without_commands(AsksForThePasswordAgain, authorized_client_keys=None)
+fault_without_commands(AsksForWhatIsShown, authorized_client_keys=None)
+fault_without_commands(AsksWithEscapes, authorized_client_keys=None)
+fault_without_commands(AsksForNothingForEver, authorized_client_keys=None)
+
+
+@fault(AsksForAPasswordAndForNothing, authorized_client_keys=None)
+async def asks_for_a_password_and_for_nothing(process):
+    say(process)
+    process.exit(0)
+
+
+@fault(AsksWithoutWords, authorized_client_keys=None)
+async def asks_without_words(process):
+    say(process)
+    process.exit(0)
+
+
+class UnreadableMethods(Server):
+    """Takes no key and says in no text what it takes."""
+
+    def public_key_auth_supported(self):
+        return False
+
+    def begin_auth(self, _username):
+        self.conn.send_packet = self.garbling(self.conn.send_packet)
+        return True
+
+    def garbling(self, send):
+        def instead(number, *fields, **options):
+            if number == MSG_USERAUTH_FAILURE:
+                fields = (String(b"\xff\xfe,password"), fields[-1])
+            return send(number, *fields, **options)
+
+        return instead
+
+
+fault_without_commands(UnreadableMethods, authorized_client_keys=None)
 
 
 # To the requests for a channel and for a command.

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::support::captured::Keep;
+use crate::support::ended::Ended;
 use crate::support::fleet::Fleet;
 use crate::support::keys::KeyPair;
 use crate::support::namespace::{Account, Namespace, in_namespace};
@@ -361,5 +362,90 @@ fn a_password_comes_from_a_file_that_nobody_else_reads() {
             .hoist("run --password-file none -- true")
             .code(2)
             .complains(&["none"]);
+    });
+}
+
+/// What PAM does for an account with a password.
+const PAM: &str = "\
+auth required pam_unix.so
+account required pam_unix.so
+password required pam_unix.so
+session required pam_permit.so
+";
+
+#[track_caller]
+fn is_kept_out(ended: &Ended, host: &str, words: &[&str]) {
+    ended.became(host, "failed", "auth");
+    let message = ended.record(host).text("message");
+    for words in words {
+        assert!(message.contains(words), "{message}\n{ended}");
+    }
+}
+
+#[test]
+fn steps_are_taken_one_after_the_other() {
+    in_namespace!(|namespace: &Namespace| {
+        namespace.write_etc("pam.d/sshd", PAM);
+        let mut configuration = Sshd::with()
+            .own_homes()
+            .line("UsePAM yes")
+            .line("PasswordAuthentication yes")
+            .line("KbdInteractiveAuthentication yes");
+        let all = [
+            "publickey,password",
+            "password,publickey",
+            "publickey,keyboard-interactive",
+            "keyboard-interactive,password",
+        ];
+        for (number, steps) in (2..).zip(all) {
+            configuration = configuration
+                .last_line(&format!("Match LocalAddress 127.1.0.{number}"))
+                .last_line(&format!("AuthenticationMethods {steps}"));
+        }
+        let (sshd, fleet, account) = with_password(namespace, configuration);
+        namespace.authorize(&account.name, &sshd.client_key.public());
+        let fleet = fleet.with_identity(&sshd.client_key);
+        let ended = fleet.hoist(RUN);
+        let accepted = "cannot log in as max: accepted: key ";
+        for (host, next) in [("web1", "password"), ("web3", "keyboard-interactive")] {
+            let next = format!("id_ed25519; the host asks besides for {next}; --ask-pass");
+            is_kept_out(&ended, host, &[accepted, &next]);
+        }
+        is_kept_out(
+            &ended,
+            "web2",
+            &["refused: key ", "the host takes password"],
+        );
+        let secret = "secret word\n";
+        fleet.tree().write_with_mode("work/secret", secret, 0o600);
+        let ended = fleet.hoist("run -o jsonl --password-file secret -- true");
+        for host in ["web1", "web2", "web3", "web5"] {
+            ended.became(host, "ok", "");
+        }
+        // The password is sent once.
+        let accepted = "accepted: keyboard-interactive (`Password:`); ";
+        let next = "the host asks besides for password";
+        is_kept_out(&ended, "web4", &[accepted, next]);
+    });
+}
+
+#[test]
+fn a_password_that_has_to_be_changed_is_told() {
+    in_namespace!(|namespace: &Namespace| {
+        namespace.write_etc("pam.d/sshd", PAM);
+        let configuration = Sshd::with()
+            .line("UsePAM yes")
+            .line("KbdInteractiveAuthentication yes");
+        let (sshd, fleet, _) = with_password(namespace, configuration);
+        let shadow = std::fs::read_to_string("/etc/shadow").unwrap();
+        std::fs::write("/etc/shadow", shadow.replace(":19000:", ":0:")).unwrap();
+        let secret = "secret word\n";
+        fleet.tree().write_with_mode("work/secret", secret, 0o600);
+        let ended = fleet.hoist("run -w web1 -o jsonl --password-file secret -- true");
+        let asked = "after the password the host asks for `Current password:`; ";
+        let said = "the host says `You are required to change your password";
+        is_kept_out(&ended, "web1", &[asked, said]);
+        let log = sshd.log().to_string();
+        assert!(!log.contains("Failed keyboard-interactive"), "{log}");
     });
 }

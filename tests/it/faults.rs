@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use self::tables::{Case, ENDINGS, ENDLESS, FLOODS, HANDSHAKES, LOGINS, OUTPUTS, Out};
+use self::tables::{Case, ENDINGS, ENDLESS, FLOODS, HANDSHAKES, LOGINS, OUTPUTS, Out, QUESTIONS};
 use crate::support::ended::Ended;
 use crate::support::faults::Faults;
 use crate::support::fleet::Fleet;
@@ -78,11 +78,19 @@ fn fleet(sshd: &Sshd, faults: &Faults, cases: &[&Case]) -> Fleet {
     })
 }
 
+/// Returns what gives hoist a password.
+fn password(fleet: &Fleet) -> String {
+    let file = fleet
+        .tree()
+        .write_with_mode("password", "secret word\n", 0o600);
+    format!("--password-file {}", file.display())
+}
+
 /// Works the fleet and checks what everybody became.
-fn work(fleet: &Fleet, cases: &[&Case], limits: Limits) -> Ended {
+fn work(fleet: &Fleet, cases: &[&Case], limits: Limits, more: &str) -> Ended {
     let Limits { connect, timeout } = limits;
     let line = format!(
-        "run -o jsonl --connect-timeout {} --timeout {} --max-output 1M -- {}",
+        "run -o jsonl --connect-timeout {} --timeout {} --max-output 1M {more} -- {}",
         connect.as_secs(),
         timeout.as_secs(),
         fleet.act()
@@ -137,7 +145,7 @@ fn theme(cases: &[Case], limits: Limits) -> Ended {
     let sshd = Sshd::start();
     let faults = Faults::start(&sshd.client_key);
     let cases: Vec<&Case> = cases.iter().collect();
-    work(&fleet(&sshd, &faults, &cases), &cases, limits)
+    work(&fleet(&sshd, &faults, &cases), &cases, limits, "")
 }
 
 #[test]
@@ -153,6 +161,17 @@ fn logins_that_come_to_nothing() {
 #[test]
 fn floods_of_what_nobody_asked_for() {
     theme(&FLOODS, LONG).code(3);
+}
+
+#[test]
+fn questions_of_which_the_password_answers_one() {
+    let sshd = Sshd::start();
+    let faults = Faults::start(&sshd.client_key);
+    let cases: Vec<&Case> = QUESTIONS.iter().collect();
+    let fleet = fleet(&sshd, &faults, &cases);
+    let ended = work(&fleet, &cases, LONG, &password(&fleet));
+    ended.code(3);
+    assert!(!ended.out().contains("secret"), "{ended}");
 }
 
 #[test]
@@ -289,6 +308,7 @@ fn every_fault_at_once() {
     let tables = [
         &HANDSHAKES[..],
         &LOGINS,
+        &QUESTIONS,
         &FLOODS,
         &ENDINGS,
         &ENDLESS,
@@ -302,7 +322,8 @@ fn every_fault_at_once() {
     let revoked = servers.revoked.host_keys[0].public();
     fleet.write_known_hosts(&format!("{}@revoked * {revoked}\n", fleet.known_hosts()));
     let line = format!(
-        "run -o jsonl --connect-timeout 20s --timeout 20s --max-output 1M -- {}",
+        "run -o jsonl --connect-timeout 20s --timeout 20s --max-output 1M {} -- {}",
+        password(&fleet),
         fleet.act()
     );
     let (ended, peak) = fleet.command(&line).run_measured();

@@ -7,13 +7,12 @@
 use std::ffi::CString;
 use std::path::Path;
 
-use ssh2::{KeyboardInteractivePrompt, Prompt};
-
 use super::agent::{self, Agent, AgentKey};
 use super::ffi::{self, EAGAIN, Sign, SignPause};
 use super::identity::{Certificate, Identity, NamedKey};
 use super::inbox;
 use super::link::{Link, LinkError, code_of};
+use super::questions::Answers;
 use super::wire::Reader;
 use crate::host::{AuthMethod, UserName};
 use crate::outcome::Kind;
@@ -22,8 +21,6 @@ use crate::transport::ConnectError;
 
 /// How a login goes that needs nothing (RFC 4252 §5.2).
 const NO_METHOD: &str = "none";
-/// Rounds of keyboard-interactive questions that are answered.
-const MAX_ROUNDS: usize = 4;
 
 /// What may be tried.
 pub(super) struct Credentials<'a> {
@@ -101,7 +98,12 @@ pub(super) async fn log_in(
     let mut login = Login {
         link,
         user,
+        name: CString::new(user.as_str()).expect("a user name holds no NUL"),
+        passed: Vec::new(),
         tried: Vec::new(),
+        offered: None,
+        asked_in_vain: None,
+        is_password_sent: false,
     };
     match login.run(credentials).await {
         Ok(Some(method)) => Ok(method),
@@ -113,8 +115,17 @@ pub(super) async fn log_in(
 struct Login<'a> {
     link: &'a Link,
     user: &'a UserName,
-    /// What was refused, for the message.
+    name: CString,
+    /// What was accepted, and was not enough (RFC 4252 §5.1, "partial success").
+    passed: Vec<String>,
+    /// What was refused.
     tried: Vec<String>,
+    /// The methods that the server takes, as it said after the last try.
+    offered: Option<String>,
+    /// What the server asked for and nobody could answer.
+    asked_in_vain: Option<String>,
+    /// Once is enough: a wrong one counts each time.
+    is_password_sent: bool,
 }
 
 impl Login<'_> {
@@ -123,78 +134,133 @@ impl Login<'_> {
         &mut self,
         credentials: &Credentials<'_>,
     ) -> Result<Option<&'static str>, LinkError> {
-        let mut is_asked = false;
-        for method in credentials.methods {
-            let is_in = match method {
-                AuthMethod::PublicKey => self.keys(credentials).await?,
-                _ => match credentials.password {
-                    None => false,
-                    Some(password) => {
-                        is_asked = true;
-                        let Some(offered) = self.methods().await? else {
-                            return Ok(Some(NO_METHOD));
-                        };
-                        self.password(*method, &offered, password).await?
-                    }
-                },
-            };
-            if is_in {
-                return Ok(Some(method.as_str()));
+        // After a step that was taken, others may be next (RFC 4252 §5.1).
+        loop {
+            let steps = self.passed.len();
+            for method in credentials.methods {
+                let is_in = match (method, credentials.password) {
+                    (AuthMethod::PublicKey, _) => self.keys(credentials).await?,
+                    (_, Some(password)) if !self.is_password_sent => match self.methods().await? {
+                        None => return Ok(Some(NO_METHOD)),
+                        Some(offered) if lists(offered, *method) => {
+                            self.password(*method, password).await?
+                        }
+                        Some(_) => false,
+                    },
+                    _ => false,
+                };
+                if is_in {
+                    return Ok(Some(method.as_str()));
+                }
+                if self.passed.len() > steps {
+                    break;
+                }
+            }
+            if self.passed.len() == steps {
+                break;
             }
         }
         // With nothing to offer, the server may still take the login as it is.
-        let is_nothing_tried = self.tried.is_empty() && !is_asked;
+        let is_nothing_tried = self.tried.is_empty() && self.passed.is_empty();
         let is_in = is_nothing_tried && self.methods().await?.is_none();
         Ok(is_in.then_some(NO_METHOD))
     }
 
     async fn keys(&mut self, credentials: &Credentials<'_>) -> Result<bool, LinkError> {
-        for (name, public, mut signer) in credentials.signers() {
-            if self.offer(public, &mut signer).await? {
+        for (name, public, signer) in credentials.signers() {
+            if self.passed.contains(&name) {
+                continue;
+            }
+            let mut proof = Proof {
+                signer,
+                is_given: false,
+            };
+            self.offered = None;
+            if self.offer(public, &mut proof).await? {
                 return Ok(true);
             }
-            self.tried.push(name);
+            let steps = self.passed.len();
+            // Who has a key proven takes it, unless it is not enough.
+            if !proof.is_given {
+                self.refuse(name);
+            } else if self.settle(name, AuthMethod::PublicKey).await? {
+                return Ok(true);
+            } else if self.passed.len() > steps {
+                break;
+            }
         }
         Ok(false)
     }
 
-    /// Tries the password in one way, if the host offers that.
-    async fn password(
-        &mut self,
-        method: AuthMethod,
-        offered: &str,
-        password: &Secret,
-    ) -> Result<bool, LinkError> {
-        let name = method.as_str();
-        if offered.split(',').all(|offered| offered != name) {
-            return Ok(false);
+    /// Finds out whether what did not let us in was refused, or was one step of several; `Ok(true)`
+    /// for a server that lets us in after all.
+    async fn settle(&mut self, name: String, method: AuthMethod) -> Result<bool, LinkError> {
+        match self.methods().await {
+            Ok(None) => return Ok(true),
+            // What it lists no more it has taken.
+            Ok(Some(offered)) if !offered.is_empty() && !lists(offered, method) => {
+                self.tried.retain(|other| *other != name);
+                self.passed.push(name);
+            }
+            Ok(Some(_)) => self.refuse(name),
+            Err(error) => {
+                self.refuse(name);
+                if error.is_link_down() {
+                    return Err(error);
+                }
+            }
         }
-        let user = self.user.as_str();
-        let is_in = if method == AuthMethod::Password {
-            let send = |s: &ssh2::Session| s.userauth_password(user, password.expose());
-            self.accepted(send).await?
-        } else {
-            let mut answers = Answers {
-                password,
-                rounds: 0,
+        Ok(false)
+    }
+
+    fn refuse(&mut self, name: String) {
+        if !self.tried.contains(&name) {
+            self.tried.push(name);
+        }
+    }
+
+    /// Tries the password in one way.
+    async fn password(&mut self, method: AuthMethod, password: &Secret) -> Result<bool, LinkError> {
+        self.offered = None;
+        let mut name = method.as_str().to_owned();
+        if method == AuthMethod::Password {
+            self.is_password_sent = true;
+            let user = self.user.as_str();
+            let send = |s: &ssh2::Session| {
+                let sent = s.userauth_password(user, password.expose());
+                sent.map_err(|error| code_of(&error))
             };
-            let ask = |s: &ssh2::Session| s.userauth_keyboard_interactive(user, &mut answers);
-            self.accepted(ask).await?
-        };
-        if !is_in {
-            self.tried.push(name.to_owned());
+            if self.accepted(send).await? {
+                return Ok(true);
+            }
+        } else {
+            let mut answers = Answers::new(self.link, password);
+            let ask =
+                |s: &ssh2::Session| ffi::userauth_keyboard_interactive(s, &self.name, &mut answers);
+            let result = self.accepted(ask).await;
+            if let Some(question) = answers.answered() {
+                self.is_password_sent = true;
+                name = format!("{name} ({question})");
+            }
+            self.asked_in_vain = answers.into_complaint();
+            if self.asked_in_vain.is_some() {
+                let hung_up = libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT;
+                return Err(self.link.error(hung_up));
+            }
+            if result? {
+                return Ok(true);
+            }
         }
-        Ok(is_in)
+        self.settle(name, method).await
     }
 
     /// Offers one key and proves it. `Ok(false)` when the server doesn't want it.
-    async fn offer(&self, public: &[u8], signer: &mut Signer<'_>) -> Result<bool, LinkError> {
-        let user = CString::new(self.user.as_str()).expect("a user name holds no NUL");
+    async fn offer(&self, public: &[u8], proof: &mut Proof<'_>) -> Result<bool, LinkError> {
         loop {
             inbox::begin_turn();
-            match ffi::userauth_publickey(&self.link.session, &user, public, signer) {
+            match ffi::userauth_publickey(&self.link.session, &self.name, public, proof) {
                 Ok(()) => return Ok(true),
-                Err(EAGAIN) if signer.is_waiting() => signer.fetch().await,
+                Err(EAGAIN) if proof.signer.is_waiting() => proof.signer.fetch().await,
                 Err(EAGAIN) => self.link.ready().await?,
                 Err(code) => {
                     let error = self.link.error(code);
@@ -211,9 +277,8 @@ impl Login<'_> {
     /// Makes an authentication call; `Ok(false)` when the server says no.
     async fn accepted(
         &self,
-        mut call: impl FnMut(&ssh2::Session) -> Result<(), ssh2::Error>,
+        call: impl FnMut(&ssh2::Session) -> Result<(), i32>,
     ) -> Result<bool, LinkError> {
-        let call = |session: &ssh2::Session| call(session).map_err(|error| code_of(&error));
         match self.link.drive(call).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_link_down() => Err(error),
@@ -221,49 +286,53 @@ impl Login<'_> {
         }
     }
 
-    /// Asks which methods the server takes; `None` when it has let us in without any.
-    async fn methods(&self) -> Result<Option<String>, LinkError> {
-        let ask = |session: &ssh2::Session| match session.auth_methods(self.user.as_str()) {
-            Ok(methods) => Ok(Some(methods.to_owned())),
-            Err(_) if session.authenticated() => Ok(None),
-            Err(error) => Err(code_of(&error)),
-        };
-        self.link.drive(ask).await
+    /// Asks which methods the server takes now; `None` when it has let us in without any.
+    async fn methods(&mut self) -> Result<Option<&str>, LinkError> {
+        if self.offered.is_none() {
+            let ask = |session: &ssh2::Session| match ffi::userauth_list(session, &self.name) {
+                Err(_) if session.authenticated() => Ok(None),
+                methods => methods.map(Some),
+            };
+            self.offered = self.link.drive(ask).await?;
+        }
+        Ok(self.offered.as_deref())
     }
 
-    async fn refused(&self, credentials: &Credentials<'_>) -> ConnectError {
+    async fn refused(&mut self, credentials: &Credentials<'_>) -> ConnectError {
         let offered = match self.methods().await {
-            Ok(Some(methods)) => crate::host::escaped(&methods),
+            Ok(Some(methods)) => crate::host::escaped(methods),
             _ => String::new(),
         };
-        let tried = if self.tried.is_empty() {
-            "there was nothing to offer".to_owned()
-        } else {
-            format!("refused: {}", self.tried.join(", "))
-        };
-        let mut message = format!("cannot log in as {}: {tried}", self.user);
+        let mut parts = self.attempts();
+        if parts.is_empty() {
+            parts.push("there was nothing to offer".to_owned());
+        }
         if !offered.is_empty() {
-            message.push_str("; the host takes ");
-            message.push_str(&offered.replace(',', ", "));
+            let takes = if self.passed.is_empty() {
+                "takes"
+            } else {
+                "asks besides for"
+            };
+            parts.push(format!("the host {takes} {}", offered.replace(',', ", ")));
         }
         if let Some(why) = credentials.withheld {
-            message.push_str("; ");
-            message.push_str(why);
+            parts.push(why.to_owned());
         } else if credentials.password.is_none() && takes_password(&offered) {
-            message.push_str("; --ask-pass asks for a password");
+            parts.push("--ask-pass asks for a password".to_owned());
         }
+        let message = format!("cannot log in as {}: {}", self.user, parts.join("; "));
         ConnectError::permanent(Kind::Auth, message)
     }
 
     fn broken(&self, error: &LinkError) -> ConnectError {
-        let mut message = format!(
-            "the host ended the login as {}: {}",
-            self.user,
-            error.plain()
-        );
-        if !self.tried.is_empty() {
-            message.push_str("; refused: ");
-            message.push_str(&self.tried.join(", "));
+        let (user, attempts) = (self.user, self.attempts());
+        let mut message = match &self.asked_in_vain {
+            Some(asked) => format!("cannot log in as {user}: {asked}"),
+            None => format!("the host ended the login as {user}: {}", error.plain()),
+        };
+        for attempt in attempts {
+            message.push_str("; ");
+            message.push_str(&attempt);
         }
         if self.tried.len() > 2 || message.contains("Too many authentication failures") {
             message.push_str(
@@ -272,13 +341,24 @@ impl Login<'_> {
         }
         ConnectError::permanent(Kind::Auth, message)
     }
+
+    /// Says what became of what was tried.
+    fn attempts(&self) -> Vec<String> {
+        let lists = [("accepted", &self.passed), ("refused", &self.tried)];
+        let some = lists.iter().filter(|(_, names)| !names.is_empty());
+        some.map(|(what, names)| format!("{what}: {}", names.join(", ")))
+            .collect()
+    }
+}
+
+fn lists(methods: &str, method: AuthMethod) -> bool {
+    methods.split(',').any(|name| name == method.as_str())
 }
 
 /// Whether a password may help: one of its own, or one that answers questions.
 fn takes_password(methods: &str) -> bool {
-    methods
-        .split(',')
-        .any(|method| matches!(method, "password" | "keyboard-interactive"))
+    let ways = [AuthMethod::Password, AuthMethod::KeyboardInteractive];
+    ways.iter().any(|way| lists(methods, *way))
 }
 
 /// Who signs.
@@ -301,17 +381,24 @@ impl Signer<'_> {
     }
 }
 
-impl Sign for Signer<'_> {
+/// One key's proof, which a server asks for only when it would take the key.
+struct Proof<'a> {
+    signer: Signer<'a>,
+    is_given: bool,
+}
+
+impl Sign for Proof<'_> {
     fn sign(&mut self, data: &[u8]) -> Result<Vec<u8>, SignPause> {
-        match self {
-            Self::Key(identity) => {
+        let signature = match &mut self.signer {
+            Signer::Key(identity) => {
                 let algorithm = algorithm_of(data).ok_or(SignPause::Failed)?;
-                identity
-                    .sign(&algorithm, data)
-                    .map_err(|_| SignPause::Failed)
+                let signature = identity.sign(&algorithm, data);
+                signature.map_err(|_| SignPause::Failed)
             }
-            Self::Agent(signer) => signer.sign(data),
-        }
+            Signer::Agent(signer) => signer.sign(data),
+        };
+        self.is_given |= signature.is_ok();
+        signature
     }
 }
 
@@ -384,25 +471,4 @@ fn algorithm_of(data: &[u8]) -> Option<String> {
             .unwrap_or(name)
             .to_owned(),
     )
-}
-
-/// Answers the first hidden question of each round with the password.
-struct Answers<'a> {
-    password: &'a Secret,
-    rounds: usize,
-}
-
-impl KeyboardInteractivePrompt for Answers<'_> {
-    fn prompt(&mut self, _user: &str, _instructions: &str, prompts: &[Prompt<'_>]) -> Vec<String> {
-        self.rounds += 1;
-        let mut is_answered = self.rounds > MAX_ROUNDS;
-        let mut answer = |prompt: &Prompt<'_>| {
-            if prompt.echo || std::mem::replace(&mut is_answered, true) {
-                String::new()
-            } else {
-                self.password.expose().to_owned()
-            }
-        };
-        prompts.iter().map(&mut answer).collect()
-    }
 }

@@ -2,7 +2,9 @@
 //!
 //! A [`RawChannel`] exists because the exit status has to be told from "none was sent" and signals
 //! have to be sent; [`userauth_publickey`] because keys are parsed once and signed with outside
-//! libssh2. All calls are non-blocking and return libssh2's own error codes. Everything here runs
+//! libssh2; [`userauth_keyboard_interactive`] because an empty question is a null pointer, which the
+//! crate makes a slice of; [`userauth_list`] because the crate panics on a list that is not UTF-8.
+//! All calls are non-blocking and return libssh2's own error codes. Everything here runs
 //! on the one worker that owns the session; `ssh2::Session::raw` holds the session's lock during
 //! each call.
 #![allow(unsafe_code)]
@@ -17,6 +19,7 @@ use rustix::net::RecvFlags;
 
 use super::outbox;
 use super::traffic::Traffic;
+use crate::secret::Secret;
 
 /// "Would block": wait for the socket and call again with the same arguments.
 pub(super) const EAGAIN: i32 = raw::LIBSSH2_ERROR_EAGAIN;
@@ -459,6 +462,124 @@ extern "C" fn sign_callback<S: Sign>(
         *signature_len = signed.len();
     }
     0
+}
+
+/// Asks which methods to log in the host takes, between commas. Call again on `EAGAIN`; fails where
+/// the host has let the user in as he is.
+pub(super) fn userauth_list(session: &ssh2::Session, user: &CStr) -> Result<String, i32> {
+    let length = c_uint::try_from(user.to_bytes().len()).expect("a user name is short");
+    let mut locked = session.raw();
+    // SAFETY: the session is live while locked; user outlives the call. The list is a text with a
+    // NUL at its end, which the session keeps until the next call.
+    unsafe {
+        let list = raw::libssh2_userauth_list(&raw mut *locked, user.as_ptr(), length);
+        if list.is_null() {
+            return Err(raw::libssh2_session_last_errno(&raw mut *locked));
+        }
+        Ok(CStr::from_ptr(list).to_string_lossy().into_owned())
+    }
+}
+
+/// A question that a host asks (RFC 4256 §3.2).
+pub(super) struct Question<'a> {
+    pub(super) text: &'a [u8],
+    /// What is typed may be seen.
+    pub(super) is_shown: bool,
+}
+
+/// Answers what a host asks while libssh2 waits.
+pub(super) trait Answer {
+    /// Called by libssh2 with each request; returns an answer to each question. Those that are
+    /// missing are empty.
+    fn answer(&mut self, instruction: &[u8], questions: &[Question<'_>]) -> Vec<Secret>;
+}
+
+/// Logs in by answering questions. Call again on `EAGAIN`.
+pub(super) fn userauth_keyboard_interactive<A: Answer>(
+    session: &ssh2::Session,
+    user: &CStr,
+    answer: &mut A,
+) -> Result<(), i32> {
+    let bytes = user.to_bytes();
+    let mut locked = session.raw();
+    let session = &raw mut *locked;
+    // SAFETY: the session is live while locked; user outlives the call. The session's `abstract`
+    // points to `answer` for the length of the call, and only `questions_callback::<A>` looks at
+    // what it points to: other callbacks use no more than its own address.
+    status(unsafe {
+        let slot = raw::libssh2_session_abstract(session);
+        let before = std::mem::replace(&mut *slot, (&raw mut *answer).cast());
+        let code = raw::libssh2_userauth_keyboard_interactive_ex(
+            session,
+            bytes.as_ptr().cast(),
+            c_uint::try_from(bytes.len()).expect("a user name is short"),
+            Some(questions_callback::<A>),
+        );
+        *slot = before;
+        code
+    })
+}
+
+extern "C" fn questions_callback<A: Answer>(
+    _name: *const c_char,
+    _name_len: c_int,
+    instruction: *const c_char,
+    instruction_len: c_int,
+    count: c_int,
+    prompts: *const raw::LIBSSH2_USERAUTH_KBDINT_PROMPT,
+    responses: *mut raw::LIBSSH2_USERAUTH_KBDINT_RESPONSE,
+    state: *mut *mut c_void,
+) {
+    let count = usize::try_from(count).unwrap_or(0);
+    // SAFETY: `state` is the session's `abstract`, which `userauth_keyboard_interactive::<A>` made
+    // point to its `&mut A`; nobody else uses that during the call. libssh2 passes a text of
+    // `instruction_len` bytes and `count` prompts, each with a text of its length, all of which
+    // live during the call; what is empty is null.
+    let (answer, instruction, prompts) = unsafe {
+        (
+            &mut *(*state).cast::<A>(),
+            slice(instruction.cast(), instruction_len.try_into().unwrap_or(0)),
+            slice(prompts, count),
+        )
+    };
+    let questions: Vec<Question<'_>> = prompts
+        .iter()
+        .map(|prompt| Question {
+            // SAFETY: as above.
+            text: unsafe { slice(prompt.text, prompt.length) },
+            is_shown: prompt.echo != 0,
+        })
+        .collect();
+    let answers = answer.answer(instruction, &questions);
+    for (index, secret) in answers.iter().take(count).enumerate() {
+        let text = secret.expose();
+        // SAFETY: libssh2 frees the text with free(), so it is allocated with malloc(); the copy
+        // stays within both buffers. There are `count` responses, zeroed: one that is left so is
+        // empty.
+        unsafe {
+            let copy: *mut u8 = libc::malloc(text.len().max(1)).cast();
+            if copy.is_null() {
+                return;
+            }
+            ptr::copy_nonoverlapping(text.as_ptr(), copy, text.len());
+            *responses.add(index) = raw::LIBSSH2_USERAUTH_KBDINT_RESPONSE {
+                text: copy.cast(),
+                length: c_uint::try_from(text.len()).expect("a password is short"),
+            };
+        }
+    }
+}
+
+/// Returns what libssh2 passes as a pointer and a length; what is empty may be null.
+///
+/// # Safety
+/// Unless null, the pointer leads to so many values that live as long as the slice.
+unsafe fn slice<'a, T>(start: *const T, length: usize) -> &'a [T] {
+    if start.is_null() {
+        return &[];
+    }
+    // SAFETY: this is what the caller promises.
+    unsafe { std::slice::from_raw_parts(start, length) }
 }
 
 fn status(code: c_int) -> Result<(), i32> {

@@ -42,6 +42,7 @@ mod opening;
 mod outbox;
 mod process;
 mod proxy;
+mod questions;
 mod session;
 mod stream;
 mod traffic;

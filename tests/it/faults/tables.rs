@@ -192,6 +192,49 @@ pub(super) const LOGINS: [Case; 6] = [
     ok("megabyte-of-banner", Out::Text("begun\n")),
 ];
 
+/// Hosts that ask in words, where there is one password.
+pub(super) const QUESTIONS: [Case; 9] = [
+    unreached(
+        "asks-for-two-things",
+        "auth",
+        "the host asks for `Password:` and `Verification code:`; hoist can answer one",
+    ),
+    unreached(
+        "asks-for-more-after-the-password",
+        "auth",
+        "after the password the host asks for `Verification code:`; hoist can answer one hidden \
+         question with the password, and no more; the host says `Look at your token`",
+    ),
+    unreached(
+        "asks-for-the-password-again",
+        "auth",
+        "the host did not take the password: it asks for `Password:` again",
+    ),
+    unreached(
+        "asks-for-what-is-shown",
+        "auth",
+        "the host asks for `Your name:` (shown while it is typed); hoist",
+    ),
+    unreached(
+        "asks-with-escapes",
+        "auth",
+        "and 47 more; hoist can answer one hidden question with the password, and no more; the \
+         host says `\\u{1b}[2Jweb1: ok \\u{1b}]0;you\\u{7}`",
+    ),
+    unreached(
+        "asks-for-nothing-for-ever",
+        "auth",
+        "the host asks without end",
+    ),
+    unreached(
+        "unreadable-methods",
+        "auth",
+        "the host takes \u{fffd}\u{fffd}, password",
+    ),
+    ok("asks-for-a-password-and-for-nothing", Out::Text("begun\n")),
+    ok("asks-without-words", Out::Text("begun\n")),
+];
+
 /// Hosts that end what they have begun by sending too much of it.
 pub(super) const FLOODS: [Case; 4] = [
     unreached(

@@ -30,6 +30,7 @@ pub(crate) struct Configuration {
     host_key_types: Vec<String>,
     has_own_homes: bool,
     lines: Vec<String>,
+    last_lines: Vec<String>,
 }
 
 impl Configuration {
@@ -48,6 +49,12 @@ impl Configuration {
     /// Adds a line to `sshd_config`; the first of several for one keyword holds.
     pub(crate) fn line(mut self, line: &str) -> Self {
         self.lines.push(line.to_owned());
+        self
+    }
+
+    /// Adds a line to the end of `sshd_config`, where `Match` blocks are.
+    pub(crate) fn last_line(mut self, line: &str) -> Self {
+        self.last_lines.push(line.to_owned());
         self
     }
 
@@ -70,7 +77,7 @@ impl Configuration {
             let mut lines = self.lines.clone();
             lines.extend(homes(&tree, self.has_own_homes));
             lines.extend(host_key_lines(&host_keys));
-            let text = text(port, &lines);
+            let text = text(port, &lines) + &self.last_lines.join("\n");
             let path = accepted(&program, &tree, text);
             let mut command = Command::new(&program);
             command.env_clear().env("PATH", super::PATH);
@@ -180,7 +187,7 @@ fn text(port: u16, own: &[String]) -> String {
         LoginGraceTime 60
         LogLevel VERBOSE
         Subsystem sftp internal-sftp
-        ";
+";
     format!("{}\nListenAddress 0.0.0.0:{port}\n{usual}", own.join("\n"))
 }
 
