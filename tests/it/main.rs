@@ -44,12 +44,16 @@ mod limits;
 mod login_shells;
 /// Manual pages: all of them, as they are generated.
 mod man;
+/// What only OpenSSH's own client can do, and how that is told.
+mod only_openssh;
 /// What `hoist run` prints and writes.
 mod output;
 /// `hoist ping`.
 mod ping;
 /// `hoist run` on this machine.
 mod run;
+/// Keys that a piece of hardware holds.
+mod security_keys;
 /// Configuration file, variables, arguments.
 mod settings;
 /// Being asked to stop.

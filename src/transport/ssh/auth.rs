@@ -320,6 +320,9 @@ impl Login<'_> {
         } else if credentials.password.is_none() && takes_password(&offered) {
             parts.push("--ask-pass asks for a password".to_owned());
         }
+        if is_beyond(&offered) {
+            parts.push("hoist can't do that, --transport openssh may".to_owned());
+        }
         let message = format!("cannot log in as {}: {}", self.user, parts.join("; "));
         ConnectError::permanent(Kind::Auth, message)
     }
@@ -353,6 +356,16 @@ impl Login<'_> {
 
 fn lists(methods: &str, method: AuthMethod) -> bool {
     methods.split(',').any(|name| name == method.as_str())
+}
+
+/// Whether a host takes something, and only what is not built in: `gssapi-with-mic`, `hostbased`.
+fn is_beyond(methods: &str) -> bool {
+    let ways = [
+        AuthMethod::PublicKey,
+        AuthMethod::KeyboardInteractive,
+        AuthMethod::Password,
+    ];
+    !methods.is_empty() && !ways.iter().any(|way| lists(methods, *way))
 }
 
 /// Whether a password may help: one of its own, or one that answers questions.

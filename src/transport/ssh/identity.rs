@@ -83,6 +83,18 @@ pub enum IdentityError {
         /// What it is, and how to go on.
         reason: String,
     },
+    /// It is only the handle of a key that a piece of hardware holds.
+    #[error(
+        "the private key {} lives on a security key, which only an agent can ask: add it with \
+         `ssh-add`, or use --transport openssh",
+        shown(.path)
+    )]
+    Hardware {
+        /// The file.
+        path: PathBuf,
+        /// The public key in wire form, which an agent knows it by.
+        public: Vec<u8>,
+    },
     /// It can't be decrypted with this passphrase.
     #[error("wrong passphrase for the private key {}", shown(.path))]
     WrongPassphrase {
@@ -117,6 +129,7 @@ enum Flaw {
     Broken(&'static str),
     NotPrivate(&'static str),
     Unsupported(String),
+    Hardware(Vec<u8>),
     Passphrase,
     Crypto,
 }
@@ -144,6 +157,7 @@ impl Flaw {
             Self::Broken(reason) => IdentityError::Broken { path, reason },
             Self::NotPrivate(found) => IdentityError::NotPrivate { path, found },
             Self::Unsupported(reason) => IdentityError::Unsupported { path, reason },
+            Self::Hardware(public) => IdentityError::Hardware { path, public },
             Self::Passphrase => IdentityError::WrongPassphrase { path },
             Self::Crypto => IdentityError::Crypto { path, source: None },
         }

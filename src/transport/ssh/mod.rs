@@ -450,7 +450,9 @@ fn none_usable(keyword: &str, wish: &str) -> ConnectError {
     let wish = crate::host::escaped(wish);
     ConnectError::permanent(
         Kind::Handshake,
-        format!("nothing that {keyword} `{wish}` allows is built in"),
+        format!(
+            "nothing that {keyword} `{wish}` allows is built in; --transport openssh may have it"
+        ),
     )
 }
 

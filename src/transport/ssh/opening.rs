@@ -28,6 +28,9 @@ const TOO_MANY_CONNECTIONS: u32 = 12;
 /// `PerSourcePenalties`.
 const BUSY_WORDS: [&str; 2] = ["Exceeded MaxStartups", "Not allowed at this time"];
 
+/// How the names of algorithms begin that OpenSSH uses unless it is told not to, and libssh2 lacks.
+const OPENSSH_KNOWS: [&str; 4] = ["sntrup761x25519-", "mlkem768x25519-", "sk-", "umac-"];
+
 /// The lists of a `KEXINIT` in its order, with what they are called.
 const LISTS: [(&str, MethodType); 6] = [
     ("key exchange", MethodType::Kex),
@@ -197,14 +200,19 @@ fn listed(names: &str) -> String {
 }
 
 /// Says how to go on where that is known.
-fn hint(method: MethodType, theirs: &str) -> &'static str {
+fn hint(method: MethodType, theirs: &str) -> String {
     let is_sha_1 = |name: &str| matches!(name, "ssh-rsa" | "ssh-dss");
-    match method {
-        MethodType::HostKey if theirs.split(',').all(is_sha_1) => {
+    if matches!(method, MethodType::HostKey) && theirs.split(',').all(is_sha_1) {
+        let first = theirs.split(',').next().unwrap_or_default();
+        return format!(
             "; signatures with SHA-1 are broken: update the host's SSH server, or give it an \
-             ed25519 key"
-        }
-        _ => "",
+             ed25519 key; until then --transport openssh with -O HostKeyAlgorithms=+{first}"
+        );
+    }
+    let is_known = |name: &&str| OPENSSH_KNOWS.iter().any(|start| name.starts_with(start));
+    match theirs.split(',').find(is_known) {
+        Some(name) => format!("; --transport openssh knows {}", escaped(name)),
+        None => String::new(),
     }
 }
 
@@ -309,7 +317,20 @@ mod tests {
             reason(&sha_1),
             "no host key in common: the host offers ssh-rsa, ssh-dss; hoist offers ssh-ed25519; \
              signatures with SHA-1 are broken: update the host's SSH server, or give it an \
-             ed25519 key"
+             ed25519 key; until then --transport openssh with -O HostKeyAlgorithms=+ssh-rsa"
+        );
+        let only_openssh = kexinit([
+            kex,
+            "ssh-ed25519",
+            "aes256-ctr",
+            "aes256-ctr",
+            "x,umac-64@openssh.com\x07",
+            "",
+        ]);
+        assert_eq!(
+            reason(&only_openssh),
+            "no MAC in common: the host offers x, umac-64@openssh.com\\u{7}; hoist offers \
+             aes256-ctr; --transport openssh knows umac-64@openssh.com\\u{7}"
         );
         let no_kex = kexinit(["", "", "", "", "", ""]);
         assert_eq!(

@@ -115,9 +115,7 @@ fn check_kind(public: &[u8]) -> Result<(), Flaw> {
         b"ssh-ed25519" | b"ssh-rsa" => Ok(()),
         name if Curve::of_key(name).is_some() => Ok(()),
         b"ssh-dss" => Err(Flaw::dsa()),
-        [b's', b'k', b'-', ..] => Err(Flaw::unsupported(
-            "it lives on a security key, which only an agent can ask; add it with `ssh-add`",
-        )),
+        [b's', b'k', b'-', ..] => Err(Flaw::Hardware(public.to_vec())),
         _ => Err(Flaw::kind()),
     }
 }

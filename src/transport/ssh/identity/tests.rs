@@ -421,7 +421,7 @@ fn what_is_no_usable_key_is_named() {
     notes is not a private key: it holds nothing of the kind
     large is not a private key: it holds more than a key file can
     the private key dsa can't be used: servers no longer accept DSA keys; make a new one with `ssh-keygen`
-    the private key sk can't be used: it lives on a security key, which only an agent can ask; add it with `ssh-add`
+    the private key sk lives on a security key, which only an agent can ask: add it with `ssh-add`, or use --transport openssh
     the private key dss can't be used: servers no longer accept DSA keys; make a new one with `ssh-keygen`
     the private key der is damaged: it is cut short or malformed
     the private key text is damaged: it is not valid base64

@@ -151,12 +151,28 @@ impl Reading<'_> {
                 }
                 decrypt(&sealed, is_optional).map(|identity| identity.map(NamedKey::Own))
             }
-            Err(error) if is_optional => {
-                note(&format!("hoist: {error}; it is left out"));
-                Ok(None)
-            }
-            Err(error) => Err(Failure::usage(error)),
+            Err(error) => self.without(file, error, agent, is_optional),
         }
+    }
+
+    /// Goes on without a file's key: an agent may have it, or it can be done without.
+    fn without(
+        &mut self,
+        file: &Path,
+        error: IdentityError,
+        agent: Option<&Path>,
+        is_optional: bool,
+    ) -> Result<Option<NamedKey>, Failure> {
+        if let IdentityError::Hardware { public, .. } = &error
+            && let Some(held) = self.held(file, Some(public.clone()), agent)
+        {
+            return Ok(Some(held));
+        }
+        if !is_optional {
+            return Err(Failure::usage(error));
+        }
+        note(&format!("hoist: {error}; it is left out"));
+        Ok(None)
     }
 
     /// Returns the key if the agent holds it.

@@ -28,6 +28,9 @@ pub(in crate::command) type Required = HashSet<PathBuf>;
 /// Log levels at which `ssh` would not mention it.
 const SILENT_LEVELS: [&str; 3] = ["quiet", "fatal", "error"];
 
+/// Ways to log in that only `ssh` itself has.
+const LOGINS_OF_SSH: [&str; 2] = ["pkcs11provider", "hostbasedauthentication"];
+
 /// What holds for every host.
 pub(super) struct Everywhere<'a> {
     reaching: &'a Reaching<'a>,
@@ -73,7 +76,16 @@ impl<'a> Everywhere<'a> {
     /// Returns a line about what is asked for in vain, if anything is.
     pub(super) fn in_vain(&self) -> Option<String> {
         let list = self.in_vain.join(", ");
-        (!list.is_empty()).then(|| format!("hoist: without effect here: {list}"))
+        let is_login = |line: &String| {
+            let keyword = line.split(' ').next().unwrap_or_default();
+            LOGINS_OF_SSH.contains(&keyword.to_ascii_lowercase().as_str())
+        };
+        let way = if self.in_vain.iter().any(is_login) {
+            "; to log in with it, use --transport openssh"
+        } else {
+            ""
+        };
+        (!list.is_empty()).then(|| format!("hoist: without effect here: {list}{way}"))
     }
 
     fn endpoint(&mut self, selected: Selected) -> Result<Endpoint, Failure> {

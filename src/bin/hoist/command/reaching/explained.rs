@@ -7,7 +7,7 @@ use std::path::Path;
 use hoist::host::{Endpoint, Host, Route, TransportName, escaped};
 use hoist::inventory::Inventory;
 use hoist::ssh_config::{Keyword, Place, Resolved};
-use hoist::transport::ssh::identity::{Identity, Loaded};
+use hoist::transport::ssh::identity::{Identity, IdentityError, Loaded};
 use hoist::transport::ssh::known_hosts::{self, KnownHosts};
 use serde_json::{Map, Value};
 
@@ -290,6 +290,12 @@ fn state(file: &Path) -> String {
     match Identity::load(file) {
         Ok(Loaded::Ready(identity)) => known_hosts::algorithm(&identity.public),
         Ok(Loaded::Encrypted(_)) => "encrypted".to_owned(),
+        Err(IdentityError::Hardware { public, .. }) => {
+            format!(
+                "{}: only an agent can use it",
+                known_hosts::algorithm(&public)
+            )
+        }
         Err(_) if !file.exists() => "not there".to_owned(),
         Err(_) => "not a private key that can be used".to_owned(),
     }
