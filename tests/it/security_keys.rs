@@ -34,7 +34,9 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
 
 fn strings(all: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
-    all.iter().for_each(|bytes| put(&mut out, bytes));
+    for bytes in all {
+        put(&mut out, bytes);
+    }
     out
 }
 
@@ -68,9 +70,9 @@ impl SecurityKey {
     fn sign(&self, message: &[u8]) -> Vec<u8> {
         let count = self.signatures.fetch_add(1, Ordering::SeqCst) + 1;
         let told = [&[TOUCHED][..], &count.to_be_bytes()].concat();
-        let signed = [&sha256(APPLICATION)[..], &told, &sha256(message)].concat();
+        let hashes = [&sha256(APPLICATION)[..], &told, &sha256(message)].concat();
         let mut signer = Signer::new_without_digest(&self.key).unwrap();
-        let signature = signer.sign_oneshot_to_vec(&signed).unwrap();
+        let signature = signer.sign_oneshot_to_vec(&hashes).unwrap();
         [strings(&[KIND, &signature]), told].concat()
     }
 
