@@ -113,6 +113,8 @@ pub struct SshSettings {
     pub hashes_known_hosts: bool,
     /// The name that host keys are looked up under, instead of the address.
     pub host_key_alias: Option<Box<str>>,
+    /// A file of keys that no host may show; where it can't be read, no host is right.
+    pub revoked_host_keys: Option<PathBuf>,
     /// The IP address must not be known by another key.
     pub checks_address: bool,
     /// What becomes of unknown keys.
@@ -164,6 +166,7 @@ impl Default for SshSettings {
             global_known_hosts: Vec::new(),
             hashes_known_hosts: false,
             host_key_alias: None,
+            revoked_host_keys: None,
             checks_address: false,
             policy: HostKeyPolicy::Strict,
             algorithms: Algorithms::default(),

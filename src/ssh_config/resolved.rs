@@ -309,6 +309,19 @@ impl Resolved {
             .map(str::to_ascii_lowercase)
     }
 
+    /// Returns the file of revoked host keys, if there is one.
+    ///
+    /// # Errors
+    /// When its tokens make no sense.
+    pub fn revoked_host_keys(&self) -> Result<Option<PathBuf>, SshConfigError> {
+        let setting = self.values.get(Keyword::RevokedHostKeys);
+        let Some(setting) = setting.filter(|setting| !is_none(setting.text())) else {
+            return Ok(None);
+        };
+        let path = self.path(setting.text());
+        path.map(Some).map_err(|reason| self.wrong(setting, reason))
+    }
+
     /// Returns what becomes of unknown host keys, if that is set.
     pub fn policy(&self) -> Option<HostKeyPolicy> {
         Some(match self.text(Keyword::StrictHostKeyChecking)? {

@@ -24,12 +24,13 @@ fn strangers(pattern: &str) -> (Sshd, Fleet) {
 /// Checks that nobody tried to log in: no user name, no key, no password was sent.
 #[track_caller]
 fn no_credential_was_sent(sshd: &Sshd) {
+    // This is how sshd tells the end of a connection on which keys were exchanged.
+    let is_over = sshd.log().wait_for("[preauth]", PATIENCE);
     let log = sshd.log().to_string();
-    assert!(
-        log.contains("Connection from"),
-        "the server was there: {log}"
-    );
-    assert!(!log.contains("userauth-request"), "{log}");
+    assert!(is_over, "the server was there: {log}");
+    for words in ["authenticating user", "Accepted", "Failed"] {
+        assert!(!log.contains(words), "{log}");
+    }
 }
 
 const RUN: &str = "run -o jsonl -- true";
@@ -83,7 +84,7 @@ fn a_revoked_key_is_refused_whatever_the_policy() {
 }
 
 /// Whether the system's own `ssh` logs in with the fleet's known keys.
-fn openssh_logs_in(sshd: &Sshd, fleet: &Fleet) -> bool {
+fn openssh_logs_in(sshd: &Sshd, fleet: &Fleet, options: &[String]) -> bool {
     let known = fleet.tree().join("home/.ssh/known_hosts");
     let mut ssh = Command::new(installed("ssh", "openssh-client"));
     ssh.args([
@@ -96,6 +97,9 @@ fn openssh_logs_in(sshd: &Sshd, fleet: &Fleet) -> bool {
     ]);
     ssh.arg("-o")
         .arg(format!("UserKnownHostsFile={}", known.display()));
+    for option in options {
+        ssh.arg("-o").arg(option);
+    }
     ssh.arg("-i")
         .arg(&sshd.client_key.path)
         .arg("-p")
@@ -139,7 +143,7 @@ fn known_hosts_is_read_as_openssh_reads_it() {
         fleet.write_known_hosts(&format!("{line}\n"));
         let ended = fleet.hoist(RUN);
         let status = ended.record("web1").text("status");
-        let expected = openssh_logs_in(&sshd, &fleet);
+        let expected = openssh_logs_in(&sshd, &fleet, &[]);
         assert_eq!(status == "ok", expected, "{line}\n{ended}");
         accepted += usize::from(expected);
     }
@@ -371,4 +375,102 @@ fn a_certificate_of_a_stranger_is_worth_its_key() {
     fleet
         .hoist("run -O HostKeyAlias=web -o jsonl -- true")
         .code(0);
+}
+
+#[test]
+fn a_file_of_revoked_keys_is_read_as_openssh_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sshd, authority) = certified(folder.path(), "web");
+    let fleet = Fleet::new()
+        .strangers("web1", sshd.port())
+        .with_identity(&sshd.client_key);
+    let key = std::fs::read_to_string(folder.path().join("host.pub")).unwrap();
+    let certificate = std::fs::read_to_string(folder.path().join("host-cert.pub")).unwrap();
+    let other = KeyPair::generate(&fleet.tree().join("other"), "ed25519").public();
+    let authority = authority.public();
+    fleet.write_known_hosts(&format!("@cert-authority * {authority}\n* {key}"));
+    let file = fleet.tree().join("revoked");
+    let option = format!("RevokedHostKeys={}", file.display());
+    let options = ["HostKeyAlias=web".to_owned(), option.clone()];
+    let run = |more: &str| {
+        let line = format!("run -O HostKeyAlias=web -O '{option}' -o jsonl {more} -- true");
+        fleet.hoist(&line)
+    };
+    let told = |line: usize| Some((line, "host-key-changed"));
+    for (text, refused) in [
+        (String::new(), None),
+        (format!("# {key}\n \t{other}\n"), None),
+        (format!("{other}\n\n  {key}"), told(3)),
+        (format!("{authority} who vouches\n"), told(1)),
+        (certificate, told(1)),
+        (format!("web {key}"), Some((1, "host-key-unknown"))),
+        (
+            format!("{other}\nssh-ed25519 AAAA\n"),
+            Some((2, "host-key-unknown")),
+        ),
+    ] {
+        std::fs::write(&file, &text).unwrap();
+        let is_in = openssh_logs_in(&sshd, &fleet, &options);
+        assert_eq!(is_in, refused.is_none(), "{text}");
+        for policy in ["strict", "accept-new", "off"] {
+            let ended = run(&format!("--host-keys {policy}"));
+            let Some((line, kind)) = refused else {
+                ended.code(0);
+                continue;
+            };
+            ended.code(3).became("web1", "failed", kind);
+            let message = ended.record("web1").text("message");
+            let place = format!("{}:{line}", file.display());
+            assert!(message.contains(&place), "{message}");
+        }
+    }
+    let explained = fleet.hoist(&format!("explain -O '{option}' web1"));
+    explained.code(0).stdout_has("revoked-keys");
+}
+
+#[test]
+fn revoked_keys_that_cannot_be_read_refuse_every_host() {
+    let sshd = Sshd::start();
+    let fleet = Fleet::new().served("web1", &sshd);
+    let key = &sshd.host_keys[0].path;
+    let list = fleet.tree().join("list");
+    must(
+        "ssh-keygen",
+        &[&"-q", &"-k", &"-f", &list, &key.with_extension("pub")],
+    );
+    for (file, words) in [
+        ("list", "is a binary list, which is not read here"),
+        ("none", "no such file or directory"),
+    ] {
+        let option = format!("RevokedHostKeys={}", fleet.tree().join(file).display());
+        assert!(!openssh_logs_in(
+            &sshd,
+            &fleet,
+            std::slice::from_ref(&option)
+        ));
+        let ended = fleet.hoist(&format!("run -O '{option}' -o jsonl -- true"));
+        ended.code(3).became("web1", "failed", "host-key-unknown");
+        let message = ended.record("web1").text("message");
+        assert!(
+            message.contains("cannot tell whether the host's key is revoked"),
+            "{message}"
+        );
+        assert!(message.contains(words), "{message}");
+    }
+    // One that is pinned in the inventory is no exception.
+    let revoked = fleet.tree().write("revoked", sshd.host_keys[0].public());
+    let rows = format!(
+        "name,address,port,user,host_key\nweb1,127.1.0.2,{},{},{}\n",
+        sshd.port(),
+        user(),
+        sshd.host_keys[0].public()
+    );
+    let fleet = fleet.inventory(&rows);
+    let ended = fleet.hoist(&format!(
+        "run -O 'RevokedHostKeys={}' -o jsonl -- true",
+        revoked.display()
+    ));
+    ended.code(3).became("web1", "failed", "host-key-changed");
+    no_credential_was_sent(&sshd);
+    fleet.hoist(RUN).code(0);
 }

@@ -201,9 +201,11 @@ fn found(resolved: &Resolved, defaults: &Listing) -> Result<Listing, ssh_config:
         Keyword::BindAddress,
         Keyword::PreferredAuthentications,
         Keyword::RemoteCommand,
+        Keyword::RevokedHostKeys,
     ] {
         let text = texts(resolved, keyword);
-        let text = text.filter(|text| keyword != Keyword::RemoteCommand || !is_none(&text[0]));
+        let may_be_none = [Keyword::RemoteCommand, Keyword::RevokedHostKeys].contains(&keyword);
+        let text = text.filter(|text| !may_be_none || !is_none(&text[0]));
         put(keyword, text);
     }
     let agent = match texts(resolved, Keyword::IdentityAgent) {
@@ -300,7 +302,7 @@ fn write_files(folder: &Path, text: &str) -> std::path::PathBuf {
 }
 
 /// Keywords as `ssh -G` prints them.
-const COMPARED: [&str; 33] = [
+const COMPARED: [&str; 34] = [
     "addressfamily",
     "bindaddress",
     "certificatefile",
@@ -327,6 +329,7 @@ const COMPARED: [&str; 33] = [
     "proxyjump",
     "pubkeyauthentication",
     "remotecommand",
+    "revokedhostkeys",
     "sendenv",
     "serveralivecountmax",
     "serveraliveinterval",

@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use super::SshError;
 use super::host_certificate::HostCertificate;
 use super::known_hosts::{self, KnownHosts, Verdict};
+use super::revoked::Revoked;
 use crate::host::{Endpoint, HostKeyPolicy, Port, SshSettings};
 use crate::outcome::Kind;
 use crate::ssh_config;
@@ -50,6 +51,8 @@ type Files = (Vec<PathBuf>, Vec<PathBuf>);
 #[derive(Default)]
 pub(super) struct HostKeys {
     known: Mutex<HashMap<Files, Arc<KnownHosts>>>,
+    /// Files of revoked keys, or why they can't be used.
+    revoked: HashMap<PathBuf, Result<Revoked, String>>,
 }
 
 impl HostKeys {
@@ -61,7 +64,13 @@ impl HostKeys {
         settings: impl Iterator<Item = &'a SshSettings>,
     ) -> Result<(Self, Vec<String>), SshError> {
         let (mut known, mut warnings) = (HashMap::new(), Vec::new());
+        let mut revoked = HashMap::new();
         for settings in settings {
+            if let Some(file) = &settings.revoked_host_keys
+                && !revoked.contains_key(file)
+            {
+                revoked.insert(file.clone(), Revoked::load(file));
+            }
             let files = files(settings);
             if settings.policy == HostKeyPolicy::AcceptNew {
                 files.0.iter().try_for_each(|path| readable(path))?;
@@ -77,6 +86,7 @@ impl HostKeys {
         }
         let keys = Self {
             known: Mutex::new(known),
+            revoked,
         };
         Ok((keys, warnings))
     }
@@ -156,13 +166,16 @@ impl HostKeys {
         blob: &[u8],
         peer: Option<&str>,
     ) -> Result<bool, ConnectError> {
+        let settings = &endpoint.ssh;
+        let certificate = HostCertificate::parse(blob);
+        if let Some(file) = &settings.revoked_host_keys {
+            self.check_revoked(file, blob, certificate.as_ref())?;
+        }
         if let Some(pinned) = &endpoint.host_key {
             return judge_pinned(pinned, blob);
         }
-        let settings = &endpoint.ssh;
         let known = self.known(settings);
         let (name, port) = looked_up(endpoint);
-        let certificate = HostCertificate::parse(blob);
         let refusal = match &certificate {
             None => None,
             Some(certificate) => match vouched(&known, (name, port), certificate) {
@@ -175,7 +188,7 @@ impl HostKeys {
             .as_ref()
             .map_or(blob, |certificate| &certificate.key);
         match (known.check(name, port, blob), settings.policy) {
-            (Verdict::Revoked { place }, _) => return Err(revoked(blob, &place)),
+            (Verdict::Revoked { place }, _) => return Err(revoked_in(blob, &place)),
             (Verdict::Known { .. }, _) => {}
             (_, HostKeyPolicy::Off) => return Ok(false),
             (Verdict::Changed { place, .. }, _) => return Err(changed(name, port, blob, &place)),
@@ -194,6 +207,34 @@ impl HostKeys {
             return Err(changed(peer, port, blob, &place));
         }
         Ok(true)
+    }
+
+    /// Makes sure that neither a key nor who vouches for it stands in this file.
+    fn check_revoked(
+        &self,
+        file: &Path,
+        blob: &[u8],
+        certificate: Option<&HostCertificate<'_>>,
+    ) -> Result<(), ConnectError> {
+        let read;
+        let revoked = if let Some(known) = self.revoked.get(file) {
+            known
+        } else {
+            read = Revoked::load(file);
+            &read
+        };
+        let revoked = revoked.as_ref().map_err(|reason| {
+            let message = format!("cannot tell whether the host's key is revoked: {reason}");
+            ConnectError::permanent(Kind::HostKeyUnknown, message)
+        })?;
+        let mut keys = vec![blob];
+        if let Some(certificate) = certificate {
+            keys.extend([&*certificate.key, certificate.authority]);
+        }
+        match revoked.place_of(&keys) {
+            Some(place) => Err(revoked_in(blob, &place)),
+            None => Ok(()),
+        }
     }
 
     /// Accepts these keys from now on and remembers them.
@@ -321,7 +362,7 @@ fn changed(name: &str, port: Port, blob: &[u8], place: &str) -> ConnectError {
     ConnectError::permanent(Kind::HostKeyChanged, message)
 }
 
-fn revoked(blob: &[u8], place: &str) -> ConnectError {
+fn revoked_in(blob: &[u8], place: &str) -> ConnectError {
     let message = format!("the host's key {} is revoked in {place}", described(blob));
     ConnectError::permanent(Kind::HostKeyChanged, message)
 }

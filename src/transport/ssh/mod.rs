@@ -43,6 +43,7 @@ mod outbox;
 mod process;
 mod proxy;
 mod questions;
+mod revoked;
 mod session;
 mod stream;
 mod traffic;

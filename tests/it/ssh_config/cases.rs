@@ -216,6 +216,13 @@ pub(super) const CASES: &[Case] = &[
         &["a"],
     ),
     case("none among files", "UserKnownHostsFile none /a\n", &["a"]),
+    case(
+        "revoked host keys",
+        "Host a\n RevokedHostKeys ~/.ssh/revoked\nRevokedHostKeys \"/b c\"\n",
+        &["a", "b", "-o RevokedHostKeys=none a"],
+    ),
+    case("no revoked host keys", "RevokedHostKeys none\n", &["a"]),
+    case("two files of them", "RevokedHostKeys /a /b\n", &["a"]),
     case("an alias for the key", "HostKeyAlias Web.Example\n", &["a"]),
     case(
         "checking",

@@ -318,6 +318,7 @@ impl<'a> Everywhere<'a> {
             global_known_hosts: resolved.global_known_hosts(),
             hashes_known_hosts: resolved.flag(Keyword::HashKnownHosts) == Some(true),
             host_key_alias: resolved.host_key_alias().map(String::into_boxed_str),
+            revoked_host_keys: resolved.revoked_host_keys().map_err(Failure::usage)?,
             checks_address: resolved.flag(Keyword::CheckHostIp) == Some(true),
             policy,
             algorithms: Algorithms {

@@ -195,11 +195,15 @@ impl Facts<'_> {
     }
 
     fn host_key(&mut self, endpoint: &Endpoint) {
+        let settings = &endpoint.ssh;
+        if let Some(file) = &settings.revoked_host_keys {
+            let from = self.set_or_built_in(Keyword::RevokedHostKeys);
+            self.one("revoked-keys", &file.display(), &from);
+        }
         if let Some(key) = &endpoint.host_key {
             self.one_of_many("known-key", key, "the inventory");
             return;
         }
-        let settings = &endpoint.ssh;
         let from = match self.flag("host_keys", "host-keys") {
             built_in if built_in == BUILT_IN => {
                 self.set_or_built_in(Keyword::StrictHostKeyChecking)
