@@ -22,6 +22,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -31,6 +32,7 @@ mod algorithms;
 mod expand;
 mod keyword;
 mod line;
+mod network;
 pub(crate) mod pattern;
 mod read;
 mod resolve;
@@ -58,6 +60,8 @@ pub struct Facts {
     pub uid: u32,
     /// This machine's name: `%l`.
     pub machine: String,
+    /// This machine's addresses: `Match localnetwork`.
+    pub addresses: Vec<IpAddr>,
     /// The environment: `${NAME}`, `SendEnv`, `IdentityAgent $NAME`.
     pub variables: BTreeMap<String, String>,
     /// What runs the commands of `Match exec`.
@@ -71,6 +75,7 @@ impl Default for Facts {
             user: String::new(),
             uid: 0,
             machine: String::new(),
+            addresses: Vec::new(),
             variables: BTreeMap::new(),
             shell: "/bin/sh".into(),
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::expand;
 use super::keyword::{self, Known};
 use super::line::{Flaw, Line, Word};
+use super::network::Networks;
 use super::pattern::Patterns;
 use super::setting::{Place, Setting};
 use super::{Facts, SshConfigError};
@@ -79,8 +80,10 @@ pub(super) enum Test {
     /// The text, as an empty one matches only an empty tag.
     Tagged(String),
     SessionType(Patterns),
+    LocalNetwork(Networks),
     Exec(String),
-    /// `localnetwork`, `command`, `version`: never true here, which is said.
+    /// `command`, `version`: never true here, which is said. There is not always a command, and
+    /// no OpenSSH whose version could be meant.
     Unsupported(Arc<Dropped>),
 }
 
@@ -183,6 +186,13 @@ impl Reader<'_> {
                         let column = word.column;
                         let included = self.include_paths(&word.text, manner);
                         let included = included.map_err(|flaw| refused((column, flaw)))?;
+                        if included.is_empty() && word.text.contains('%') {
+                            // Newer ones look for another file for each host; until OpenSSH 9.8 it
+                            // is a name like any other.
+                            let keyword = format!("Include {}", escaped(&word.text));
+                            let line = BlockLine::Dropped(dropped(keyword, &place));
+                            self.blocks[block].lines.push(line);
+                        }
                         if depth >= MAX_DEPTH {
                             return Err(SshConfigError::TooDeep { place });
                         }
@@ -211,13 +221,6 @@ impl Reader<'_> {
 
     /// Returns the files that an `Include` names, in the order of their names.
     fn include_paths(&self, text: &str, manner: Manner) -> Result<Vec<PathBuf>, Flaw> {
-        if text.contains('%') {
-            let tokens = "it depends on the host, which this can't follow; --transport openssh can";
-            return Err(Flaw::Condition(format!(
-                "Include {}: {tokens}",
-                escaped(text)
-            )));
-        }
         if text.starts_with('~') && !manner.is_user {
             let home = "a configuration for the whole machine can't include from a home folder";
             return Err(Flaw::Condition(home.to_owned()));
@@ -297,6 +300,16 @@ fn block_line(
     })
 }
 
+/// Returns what can't be honoured and would make a difference.
+fn dropped(keyword: String, place: &Place) -> Arc<Dropped> {
+    Arc::new(Dropped {
+        keyword,
+        place: place.clone(),
+        is_unknown: false,
+        asks_nothing: false,
+    })
+}
+
 /// Reads a whole file; `None` where there is none.
 fn contents(path: &Path, is_guarded: bool) -> Result<Option<Vec<u8>>, SshConfigError> {
     let failed = |source| SshConfigError::Unreadable {
@@ -367,27 +380,9 @@ fn match_condition(line: &Line<'_>, place: &Place) -> Result<Condition, (usize, 
             }
         }
         let argument = argument.unwrap_or_default();
-        let list = || Patterns::of_list(&argument);
-        // Host names are compared in lower case.
-        let names = || Patterns::of_list(&argument.to_ascii_lowercase());
-        let test = match attribute.as_str() {
-            "all" => Test::All,
-            "final" => Test::Final,
-            "canonical" => Test::Canonical,
-            "host" => Test::Host(names()),
-            "originalhost" => Test::OriginalHost(names()),
-            "user" => Test::User(list()),
-            "localuser" => Test::LocalUser(list()),
-            "tagged" => Test::Tagged(argument),
-            "sessiontype" => Test::SessionType(list()),
-            "exec" => Test::Exec(argument),
-            "localnetwork" | "command" | "version" => Test::Unsupported(Arc::new(Dropped {
-                keyword: format!("Match {attribute}"),
-                place: place.clone(),
-                is_unknown: false,
-                asks_nothing: false,
-            })),
-            other => return wrong(format!("`{}` is not a condition of Match", escaped(other))),
+        let test = match test(&attribute, argument, place) {
+            Ok(test) => test,
+            Err(what) => return wrong(what),
         };
         let is_all = matches!(test, Test::All);
         criteria.push(Criterion {
@@ -400,4 +395,34 @@ fn match_condition(line: &Line<'_>, place: &Place) -> Result<Condition, (usize, 
         }
     }
     Ok(Condition::Match(criteria))
+}
+
+/// Reads one condition of a `Match` line; what is wrong with it otherwise.
+fn test(attribute: &str, argument: String, place: &Place) -> Result<Test, String> {
+    let list = || Patterns::of_list(&argument);
+    // Host names are compared in lower case.
+    let names = || Patterns::of_list(&argument.to_ascii_lowercase());
+    Ok(match attribute {
+        "all" => Test::All,
+        "final" => Test::Final,
+        "canonical" => Test::Canonical,
+        "host" => Test::Host(names()),
+        "originalhost" => Test::OriginalHost(names()),
+        "user" => Test::User(list()),
+        "localuser" => Test::LocalUser(list()),
+        "tagged" => Test::Tagged(argument),
+        "sessiontype" => Test::SessionType(list()),
+        "exec" => Test::Exec(argument),
+        "localnetwork" => match Networks::parse(&argument) {
+            Ok(networks) => Test::LocalNetwork(networks),
+            Err(part) => {
+                let part = escaped(part);
+                return Err(format!(
+                    "`{part}` is no network; expected addresses such as 10.0.0.0/8"
+                ));
+            }
+        },
+        "command" | "version" => Test::Unsupported(dropped(format!("Match {attribute}"), place)),
+        other => return Err(format!("`{}` is not a condition of Match", escaped(other))),
+    })
 }

@@ -127,6 +127,7 @@ impl Walk<'_> {
                 Some(tag) => Patterns::of_list(pattern).matches(tag),
             },
             Test::SessionType(names) => names.matches("exec"),
+            Test::LocalNetwork(networks) => networks.hold(&found.facts.addresses),
             Test::Exec(command) => self.exec(command, criterion)?,
             Test::Unsupported(_) => false,
         };

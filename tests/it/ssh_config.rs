@@ -37,6 +37,7 @@ fn facts() -> Facts {
         user: own[0].to_owned(),
         uid,
         machine: machine.trim().to_owned(),
+        addresses: Vec::new(),
         variables: variables.into(),
         shell: "/bin/sh".into(),
     }

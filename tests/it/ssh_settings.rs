@@ -1,5 +1,6 @@
 //! What settings of the configuration of `ssh` do to a run, against real servers.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use crate::support::fleet::{Fleet, Invocation};
 use crate::support::keys::KeyPair;
 use crate::support::listener::SilentPort;
 use crate::support::names;
+use crate::support::namespace::{Namespace, in_namespace};
 use crate::support::process::must;
 use crate::support::sshd::{self, Sshd};
 
@@ -223,6 +225,71 @@ fn what_has_no_effect_is_said_once() {
         .env("HOIST_SSH_CONFIG", config(&fleet))
         .run();
     quiet.code(0).no_stderr();
+}
+
+#[test]
+fn what_depends_on_the_network_holds_in_it() {
+    in_namespace!(|_: &Namespace| {
+        // Of this machine alone, and of no interface that is down.
+        for line in [
+            "link add office type veth",
+            "addr add 10.66.0.7/24 dev office",
+            "link set office up",
+        ] {
+            let words: Vec<&str> = line.split(' ').collect();
+            let words: Vec<&dyn AsRef<OsStr>> = words.iter().map(|word| word as _).collect();
+            must("ip", &words);
+        }
+        let fleet = configured(
+            "Match localnetwork 10.66.1.0/24,192.0.2.0/24\n Port 1\n\
+             Match !localnetwork 10.66.0.0/16\n Port 2\n\
+             Match localnetwork 2001:db8::/32,10.66.0.0/24 host a\n Port 3\n\
+             Match localnetwork ::1\n Port 4\n",
+        );
+        let port = |host: &str, port: u16| {
+            let resolved = usual(&fleet, &format!("hosts --resolve -o json -w {host}")).run();
+            resolved.code(0).no_stderr();
+            assert_eq!(
+                resolved.record(host).number("port"),
+                i64::from(port),
+                "{resolved}"
+            );
+        };
+        port("a", 3);
+        port("b", 4);
+        must("ip", &[&"link", &"set", &"office", &"down"]);
+        must("ip", &[&"addr", &"flush", &"dev", &"office"]);
+        port("a", 2);
+    });
+    let fleet = configured("Match localnetwork 10.0.0.1/8\n Port 1\n");
+    let wrong = usual(&fleet, "run -w a -- true").run();
+    wrong
+        .code(2)
+        .complains(&["config:1:7", "`10.0.0.1/8` is no network"]);
+}
+
+#[test]
+fn an_include_that_depends_on_the_host_is_named() {
+    let fleet = configured("Host a\n Include hosts/%h\nHost *\n Port 7\n");
+    let path = fleet.tree().join("home/.ssh/config");
+    let ended = usual(
+        &fleet,
+        "run --connect-timeout 1s -O ProxyCommand=false -w a,b -- true",
+    )
+    .run();
+    let place = format!("Include hosts/%h ({}:2)", path.display());
+    ended.code(3).complains(&["without effect here", &place]);
+    usual(&fleet, "explain b")
+        .run()
+        .code(0)
+        .stdout_has("port")
+        .no_stderr();
+    // Until OpenSSH 9.8 that is the name of a file.
+    let name = "home/.ssh/hosts/%h";
+    fleet.tree().write_with_mode(name, "Port 9\n", 0o600);
+    let ended = usual(&fleet, "hosts --resolve -o json -w a").run();
+    ended.code(0).no_stderr();
+    assert_eq!(ended.record("a").number("port"), 9, "{ended}");
 }
 
 #[test]

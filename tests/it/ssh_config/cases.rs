@@ -465,6 +465,11 @@ pub(super) const CASES: &[Case] = &[
         "Include {dir}/none {dir}/no*\nPort 1\n",
         &["a"],
     ),
+    case(
+        "include what depends on the host",
+        "Include {dir}/nobody/%h\nHost a\n Include {dir}/%n-%p nothing%\nPort 1\n",
+        &["a", "b"],
+    ),
     case("include itself", "Include {dir}/config\n", &["a"]),
     case(
         "match in what is included",

@@ -17,6 +17,7 @@ use crate::report::{Failure, note};
 use crate::settings::{Environment, Origins};
 
 mod account;
+mod addresses;
 mod credentials;
 mod endpoints;
 mod explained;
@@ -116,6 +117,7 @@ impl Reaching<'_> {
                 .nodename()
                 .to_string_lossy()
                 .into_owned(),
+            addresses: addresses::own_addresses(),
             variables: environment.variables.clone(),
             shell: shell.unwrap_or(Path::new("/bin/sh")).to_owned(),
         }
