@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::run::{printed_arguments, prints_arguments};
 use crate::support::dropbear::Dropbear;
 use crate::support::fleet::Fleet;
-use crate::support::names;
 use crate::support::namespace::{Namespace, in_namespace};
+use crate::support::sshd::Sshd;
+use crate::support::{names, numbered_lines};
 
 #[test]
 fn every_host_says_its_own_line() {
@@ -89,5 +90,62 @@ fn commands_get_other_rights() {
         let words = shlex::split(start).unwrap().into_iter();
         let line = words.chain([script, "sh", &long].map(str::to_owned));
         fleet.argv(line).run().code(0).stdout("b 20000\nmine\n");
+    });
+}
+
+#[test]
+fn it_stands_behind_others_and_before_them() {
+    in_namespace!(|namespace: &Namespace| {
+        let (dropbear, sshd) = (Dropbear::start(namespace), Sshd::start());
+        // Both let both keys in; the first one made is the one hoist has.
+        namespace.authorize("root", &sshd.client_key.public());
+        let fleet = Fleet::new()
+            .served("web[1-20]", &sshd)
+            .log(&dropbear.log())
+            .ssh_hosts("ap[1-20]", dropbear.port(), &dropbear.host_key);
+        let known = fleet.known_hosts();
+        let (bastion, other) = (sshd.port(), dropbear.port());
+        let (key, other_key) = (sshd.host_keys[0].public(), &dropbear.host_key);
+        fleet.write_known_hosts(&format!(
+            "{known}[127.0.0.1]:{bastion} {key}\n[127.0.0.1]:{other} {other_key}\n"
+        ));
+        for (jumps, hosts) in [
+            (format!("127.0.0.1:{bastion}"), "ap[1-20]"),
+            (format!("127.0.0.1:{other}"), "web[1-20],ap[1-20]"),
+            (
+                format!("127.0.0.1:{bastion},127.0.0.1:{other}"),
+                "web[1-20]",
+            ),
+            (format!("127.0.0.1:{other},127.0.0.1:{bastion}"), "ap[1-20]"),
+        ] {
+            let line = format!("run -J {jumps} -w {hosts} -o jsonl -- sh -c 'echo $HOIST_HOST'");
+            let ended = fleet.hoist(&line);
+            let all: Vec<String> = hosts.split(',').flat_map(names).collect();
+            ended.code(0).each_host_once(&all);
+            for record in ended.records() {
+                assert_eq!(record.text("stdout"), record.text("host") + "\n", "{ended}");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_goes_through_it_is_exact_and_whole() {
+    in_namespace!(|namespace: &Namespace| {
+        let (dropbear, sshd) = (Dropbear::start(namespace), Sshd::start());
+        namespace.authorize("root", &sshd.client_key.public());
+        let fleet = Fleet::new().served("web[1-3]", &sshd).log(&dropbear.log());
+        let known = fleet.known_hosts();
+        let (port, key) = (dropbear.port(), &dropbear.host_key);
+        fleet.write_known_hosts(&format!("{known}[127.0.0.1]:{port} {key}\n"));
+        let lines = numbered_lines(300_000);
+        fleet.tree().write("work/input", &lines);
+        let line = format!("run -J 127.0.0.1:{port} -o jsonl --stdin input -- tee /dev/stderr");
+        let ended = fleet.hoist(&line);
+        ended.code(0);
+        for record in ended.records() {
+            let is_whole = record.text("stdout") == lines && record.text("stderr") == lines;
+            assert!(is_whole, "{}: all lines, in order", record.text("host"));
+        }
     });
 }

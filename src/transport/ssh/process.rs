@@ -122,10 +122,12 @@ impl SshProcess {
                 Ok(None) => {}
                 Err(code) => return Some(self.broken(code, buffer)),
             }
-            let is_stalled = (0..PIECES_PER_TURN).any(|_| self.feed() == Fed::Nothing);
+            let pieces = (0..PIECES_PER_TURN).take_while(|_| self.feed() != Fed::Nothing);
+            let is_fed = pieces.count() > 0;
             // Whoever looks at one pipe, or writes, takes in what comes for the other one as well:
-            // nobody would wait for that.
-            if is_stalled && self.link.taken() == taken {
+            // nobody would wait for that. Nor for what could not be read while half a piece of input
+            // was on its way out, which is gone now.
+            if !is_fed && self.link.taken() == taken {
                 break;
             }
         }
