@@ -275,6 +275,19 @@ impl Resolved {
         path.map(Some).map_err(|reason| self.wrong(setting, reason))
     }
 
+    /// Returns where a connection that others may use is found, if anywhere.
+    ///
+    /// # Errors
+    /// When its tokens make no sense.
+    pub fn control_path(&self) -> Result<Option<PathBuf>, SshConfigError> {
+        let setting = self.values.get(Keyword::ControlPath);
+        let Some(setting) = setting.filter(|setting| !is_none(setting.text())) else {
+            return Ok(None);
+        };
+        let path = self.path(setting.text());
+        path.map(Some).map_err(|reason| self.wrong(setting, reason))
+    }
+
     /// Returns the user's files of known host keys; the first one is written to.
     ///
     /// # Errors
