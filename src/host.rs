@@ -84,7 +84,7 @@ pub enum NameError {
         text: String,
     },
     /// Not the name of a transport.
-    #[error("transport `{text}` is not one of `ssh`, `local`")]
+    #[error("transport `{text}` is not one of `ssh`, `openssh`, `local`")]
     Transport {
         /// The text, escaped for display.
         text: String,
@@ -282,15 +282,26 @@ pub enum TransportName {
     /// The built-in SSH client.
     #[default]
     Ssh,
+    /// The system's `ssh`.
+    OpenSsh,
     /// This machine, without a network.
     Local,
 }
 
 impl TransportName {
+    /// All of them, in the order they are told.
+    pub const ALL: [Self; 3] = [Self::Ssh, Self::OpenSsh, Self::Local];
+
+    /// Whether hosts are reached over the network, with a login.
+    pub fn is_remote(self) -> bool {
+        self != Self::Local
+    }
+
     /// Returns the word used in inventories and arguments.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ssh => "ssh",
+            Self::OpenSsh => "openssh",
             Self::Local => "local",
         }
     }
@@ -299,13 +310,11 @@ impl TransportName {
 impl FromStr for TransportName {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
-        match text {
-            "ssh" => Ok(Self::Ssh),
-            "local" => Ok(Self::Local),
-            other => Err(NameError::Transport {
-                text: escaped(other),
-            }),
-        }
+        let mut all = Self::ALL.into_iter();
+        let named = all.find(|transport| transport.as_str() == text);
+        named.ok_or_else(|| NameError::Transport {
+            text: escaped(text),
+        })
     }
 }
 

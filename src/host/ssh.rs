@@ -1,5 +1,6 @@
 //! How SSH goes about a host: what `ssh_config` and the arguments came to.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -136,6 +137,11 @@ pub struct SshSettings {
     pub keepalive_count: u32,
     /// Variables that commands see.
     pub environment: Vec<(String, String)>,
+    /// Where the system's `ssh` may find a connection that somebody else holds (`ControlPath`).
+    pub control_path: Option<PathBuf>,
+    /// What the system's `ssh` is told besides, so that it finds the rest in its own configuration:
+    /// `-F FILE`, `-o KEYWORD=VALUE`. Without it, it reads none and is told all that stands here.
+    pub openssh: Option<Vec<OsString>>,
 }
 
 impl SshSettings {
@@ -177,6 +183,8 @@ impl Default for SshSettings {
             keepalive: Duration::from_secs(15),
             keepalive_count: 3,
             environment: Vec::new(),
+            control_path: None,
+            openssh: None,
         }
     }
 }

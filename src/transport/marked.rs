@@ -70,6 +70,11 @@ impl Marked {
         self.filter.is_elevating()
     }
 
+    /// Whether the wrapper has told which process the command is.
+    pub(super) fn is_started(&self) -> bool {
+        self.filter.started().is_some()
+    }
+
     /// Returns when the command must have got its rights, if it needs some and has not.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.talk.as_ref().map(|talk| talk.deadline)

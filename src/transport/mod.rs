@@ -26,6 +26,7 @@ mod elevation;
 pub mod fake;
 pub mod local;
 mod marked;
+pub mod openssh;
 pub mod ssh;
 
 /// A piece of non-blocking work on the current worker.
@@ -234,7 +235,8 @@ pub struct UnknownKey {
     pub algorithm: String,
     /// `SHA256:…`, as `ssh-keygen -l` prints it.
     pub fingerprint: String,
-    /// The key itself in SSH wire form (RFC 4253 §6.6).
+    /// The key itself in SSH wire form (RFC 4253 §6.6); empty where the system's `ssh` showed it,
+    /// which remembers it itself.
     pub blob: Vec<u8>,
     /// Where it is remembered, if anywhere.
     pub file: Option<PathBuf>,
@@ -246,6 +248,8 @@ pub struct UnknownKey {
 pub struct Transports {
     /// Used for [`TransportName::Ssh`].
     pub ssh: Box<dyn Transport>,
+    /// Used for [`TransportName::OpenSsh`]; needed where a host is reached so.
+    pub openssh: Option<Box<dyn Transport>>,
     /// Used for [`TransportName::Local`].
     pub local: Box<dyn Transport>,
 }
@@ -258,11 +262,23 @@ impl Transport for Transports {
     ) -> Work<'a, Result<Box<dyn Session>, ConnectError>> {
         match endpoint.transport {
             TransportName::Ssh => self.ssh.connect(endpoint, phase),
+            TransportName::OpenSsh => match &self.openssh {
+                Some(openssh) => openssh.connect(endpoint, phase),
+                None => Box::pin(async {
+                    let message = "the transport `openssh` was not set up";
+                    Err(ConnectError::permanent(Kind::Internal, message))
+                }),
+            },
             TransportName::Local => self.local.connect(endpoint, phase),
         }
     }
 
     fn trust(&self, keys: &[UnknownKey]) -> io::Result<()> {
-        self.ssh.trust(keys)
+        let own = keys.iter().cloned();
+        let (of_openssh, of_ssh): (Vec<_>, Vec<_>) = own.partition(openssh::is_of_openssh);
+        if let Some(openssh) = &self.openssh {
+            openssh.trust(&of_openssh)?;
+        }
+        self.ssh.trust(&of_ssh)
     }
 }

@@ -217,7 +217,7 @@ fn what_has_no_effect_is_said_once() {
         .env("HOIST_SSH_CONFIG", config(&fleet))
         .run();
     ended.code(0).stderr_has(&format!(
-        "hoist: without effect here: ForwardAgent ({path}:2), LocalForward ({path}:4), NewKeyword ({path}:6), RemoteCommand ({path}:5)\n"
+        "hoist: without effect here: ForwardAgent ({path}:2), LocalForward ({path}:4), NewKeyword ({path}:6), RemoteCommand ({path}:5); --transport openssh knows more of them\n"
     ));
     assert_eq!(ended.err().matches("ForwardAgent").count(), 1, "{ended}");
     let quiet = fleet

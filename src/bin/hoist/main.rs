@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 mod args;
+mod asking;
 mod command;
 mod exit_code;
 mod generate;
@@ -11,6 +12,9 @@ mod settings;
 mod ui;
 
 fn main() -> ExitCode {
+    if let Some(code) = asking::answer() {
+        return code;
+    }
     report::guarded(|| {
         let environment = settings::Environment::read();
         let typed: Vec<_> = std::env::args_os().collect();

@@ -195,7 +195,7 @@ fn every_error_in_a_pair_points_at_it() {
     fleet:1:13: user name `a b` holds a blank at character 2; expected an account such as root
     fleet:1:11: port `x` is not a number from 1 to 65535; expected a TCP port
     fleet:1:22: found the character `:`; expected a name or an IP address, without a port
-    fleet:1:16: transport `telnet` is not one of `ssh`, `local`; expected a transport of hoist
+    fleet:1:16: transport `telnet` is not one of `ssh`, `openssh`, `local`; expected a transport of hoist
     fleet:1:15: found `-x`, which starts with `-`; expected a path
     fleet:1:15: found host key `AAAA`; expected a key as in `ssh-ed25519 AAAA…`
     fleet:1:13: found the character `\u{7}`; expected hosts as `ssh -J` has them

@@ -77,7 +77,10 @@ fn inventory_line(endpoint: &Endpoint) -> String {
     }
     match endpoint.transport {
         TransportName::Local => add("transport", TransportName::Local.as_str()),
-        TransportName::Ssh => {
+        TransportName::Ssh | TransportName::OpenSsh => {
+            if endpoint.transport != TransportName::default() {
+                add("transport", endpoint.transport.as_str());
+            }
             if let Some(user) = &endpoint.user {
                 add("user", user.as_str());
             }

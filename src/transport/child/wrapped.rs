@@ -97,6 +97,11 @@ impl Wrapped {
         self.marked.finish(buffer, end)
     }
 
+    /// Whether the wrapper has told which process the command is.
+    pub(in crate::transport) fn is_started(&self) -> bool {
+        self.marked.is_started()
+    }
+
     /// Returns what signals the command, once the wrapper has told its process.
     pub(in crate::transport) fn killer(&self, signal: Signal) -> Option<Killer> {
         self.marked.killer(signal)

@@ -452,7 +452,8 @@ fn none_usable(keyword: &str, wish: &str) -> ConnectError {
     ConnectError::permanent(
         Kind::Handshake,
         format!(
-            "nothing that {keyword} `{wish}` allows is built in; --transport openssh may have it"
+            "nothing that {keyword} `{wish}` allows is built in; --transport openssh has what the \
+             system's ssh has"
         ),
     )
 }

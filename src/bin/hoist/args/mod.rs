@@ -295,7 +295,8 @@ pub(crate) struct Connecting {
         help = "Read host keys from FILE, not ~/.ssh/known_hosts; repeatable"
     )]
     pub known_hosts: Vec<PathBuf>,
-    /// Way to the hosts: ssh, or local for this machine
+    /// Way to the hosts: ssh is built in; openssh is the
+    /// system's ssh; local is this machine
     #[arg(long, value_name = "NAME", default_value = "ssh", value_parser = values::transport(), hide_possible_values = true)]
     pub transport: TransportName,
 }

@@ -221,7 +221,7 @@ pub(super) fn format() -> impl TypedValueParser<Value = Format> {
 
 /// Reads the name of a transport.
 pub(super) fn transport() -> impl TypedValueParser<Value = TransportName> {
-    PossibleValuesParser::new(["ssh", "local"])
+    PossibleValuesParser::new(TransportName::ALL.map(TransportName::as_str))
         .map(|name| name.parse().expect("only known names get here"))
 }
 

@@ -9,10 +9,9 @@ use hoist::host::{Endpoint, escaped};
 use hoist::outcome::{Login, Outcome, Summary};
 use hoist::plan::{Limits, Plan};
 use hoist::transport::UnknownKey;
-use hoist::transport::ssh::SshOptions;
 use serde_json::{Map, Value, json};
 
-use super::reaching::{self, Reaching};
+use super::reaching::{self, Reaching, Ways};
 use super::run::signals::Watch;
 use super::run::{self, host_keys, room};
 use super::{columns, selecting};
@@ -45,15 +44,12 @@ pub(crate) fn run(
     engine::check_threads(&plan, threads).map_err(Failure::own)?;
     let cancel = Cancel::new();
     let watch = Watch::start(&cancel).map_err(|error| run::unwatched(&error))?;
-    let options = if ping.tcp {
-        SshOptions {
-            only_dials: true,
-            ..SshOptions::default()
-        }
+    let ways = if ping.tcp {
+        Ways::only_dialling()
     } else {
-        reaching::credentials(&plan.hosts, &required, reaching.password())?
+        reaching.credentials(&plan.hosts, &required)?
     };
-    let transports = reaching::transports(options, &plan)?;
+    let transports = reaching::transports(ways, &plan)?;
 
     let terminal = Terminal::detect();
     let mut progress = Progress::new(plan.hosts.len(), terminal.is_stderr, false);
@@ -90,7 +86,7 @@ fn plan(pacing: &Pacing, hosts: Vec<Endpoint>) -> Plan {
     Plan {
         run: RunId::new(SystemTime::now(), fastrand::u32(..)),
         limits: Limits {
-            fan_out: room::fan_out(pacing.fan_out.get(), &hosts),
+            fan_out: room::Room::find(pacing.fan_out.get(), &hosts).fan_out,
             handshakes: run::HANDSHAKES_PER_CORE * cores,
             connect_rate: pacing.connect_rate.0,
             connect_timeout: pacing.connect_timeout,

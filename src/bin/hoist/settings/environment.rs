@@ -25,6 +25,8 @@ pub(crate) struct Environment {
     pub variables: BTreeMap<String, String>,
     /// Where files that outgrow memory go: `TMPDIR`.
     pub temporary: Option<PathBuf>,
+    /// hoist itself.
+    pub program: Option<PathBuf>,
     /// `NO_COLOR`, whatever its value.
     pub refuses_color: bool,
     /// `CLICOLOR_FORCE`, unless it is 0.
@@ -40,6 +42,7 @@ impl Environment {
         let mut environment = Self::from_variables(std::env::vars_os());
         // Knows the account's folder even where `HOME` is not set.
         environment.home = environment.home.or_else(std::env::home_dir);
+        environment.program = std::env::current_exe().ok();
         environment
     }
 
@@ -65,6 +68,7 @@ impl Environment {
             user: user.and_then(|user| user.into_string().ok()),
             shell: path("SHELL"),
             temporary: path("TMPDIR"),
+            program: None,
             refuses_color: text("NO_COLOR").is_some(),
             forces_color: text("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
             is_dumb: text("TERM").is_some_and(|value| value == "dumb"),

@@ -47,6 +47,8 @@ pub(super) struct Credentials {
     pub identities: Vec<NamedKey>,
     pub certificates: Vec<Certificate>,
     pub password: Option<Secret>,
+    /// Of the encrypted keys that the system's `ssh` reads itself.
+    pub passphrases: Vec<(PathBuf, Secret)>,
 }
 
 /// Reads the keys of all hosts and of what leads to them, and asks for what is needed. Trouble with
@@ -66,6 +68,9 @@ pub(super) fn gather(
     let mut reading = Reading {
         required,
         agents: HashMap::new(),
+        built_in: named_by(&all, TransportName::Ssh),
+        openssh: named_by(&all, TransportName::OpenSsh),
+        passphrases: Vec::new(),
     };
     let mut seen = HashSet::new();
     let mut identities = Vec::new();
@@ -96,12 +101,20 @@ pub(super) fn gather(
         identities,
         certificates,
         password,
+        passphrases: reading.passphrases,
     })
+}
+
+/// Returns the key files that the hosts of a transport name.
+fn named_by<'a>(hosts: &[&'a Endpoint], transport: TransportName) -> HashSet<&'a Path> {
+    let own = hosts.iter().filter(|host| host.transport == transport);
+    own.flat_map(|host| host.ssh.identities.iter().map(PathBuf::as_path))
+        .collect()
 }
 
 /// Returns the hosts that are reached over SSH, and the jump hosts before them, each once.
 fn with_jumps(hosts: &[Endpoint]) -> Vec<&Endpoint> {
-    let over_ssh = |host: &&Endpoint| host.transport == TransportName::Ssh;
+    let over_ssh = |host: &&Endpoint| host.transport.is_remote();
     let mut all: Vec<&Endpoint> = hosts.iter().filter(over_ssh).collect();
     let mut seen = HashSet::new();
     let mut next = 0;
@@ -120,12 +133,18 @@ fn with_jumps(hosts: &[Endpoint]) -> Vec<&Endpoint> {
 struct Reading<'a> {
     required: &'a Required,
     agents: HashMap<PathBuf, Vec<AgentKey>>,
+    /// Keys for the built-in client.
+    built_in: HashSet<&'a Path>,
+    /// Keys for the system's `ssh`, which knows more kinds of them.
+    openssh: HashSet<&'a Path>,
+    passphrases: Vec<(PathBuf, Secret)>,
 }
 
 impl Reading<'_> {
     /// Reads one key; `None` when it isn't needed or can be done without.
     fn read(&mut self, file: &Path, agent: Option<&Path>) -> Result<Option<NamedKey>, Failure> {
-        let is_optional = !self.required.contains(file);
+        let is_required = self.required.contains(file);
+        let is_optional = !is_required || (file.exists() && !self.built_in.contains(file));
         if is_optional && !file.exists() {
             // `ssh` then looks for the public half, which tells which of the agent's keys is meant.
             let mut public = file.as_os_str().to_owned();
@@ -149,8 +168,16 @@ impl Reading<'_> {
                 if let Some(held) = self.held(file, sealed.public.clone(), agent) {
                     return Ok(Some(held));
                 }
-                decrypt(&sealed, is_optional).map(|identity| identity.map(NamedKey::Own))
+                let Some((identity, passphrase)) = decrypt(&sealed, !is_required)? else {
+                    return Ok(None);
+                };
+                if self.openssh.contains(file) {
+                    self.passphrases.push((file.to_owned(), passphrase));
+                }
+                Ok(Some(NamedKey::Own(identity)))
             }
+            // Perhaps of a kind that only `ssh` knows.
+            Err(_) if file.exists() && !self.built_in.contains(file) => Ok(None),
             Err(error) => self.without(file, error, agent, is_optional),
         }
     }
@@ -209,7 +236,10 @@ fn agent_keys(socket: &Path) -> Vec<AgentKey> {
         .unwrap_or_default()
 }
 
-fn decrypt(sealed: &EncryptedIdentity, is_optional: bool) -> Result<Option<Identity>, Failure> {
+fn decrypt(
+    sealed: &EncryptedIdentity,
+    is_optional: bool,
+) -> Result<Option<(Identity, Secret)>, Failure> {
     let name = sealed.path.display().to_string();
     if !prompt::is_possible() {
         let text =
@@ -229,7 +259,7 @@ fn decrypt(sealed: &EncryptedIdentity, is_optional: bool) -> Result<Option<Ident
             return Ok(None);
         }
         match sealed.decrypt(passphrase.expose()) {
-            Ok(identity) => return Ok(Some(identity)),
+            Ok(identity) => return Ok(Some((identity, passphrase))),
             Err(error @ IdentityError::WrongPassphrase { .. }) => {
                 note(&format!("hoist: {error}"));
             }

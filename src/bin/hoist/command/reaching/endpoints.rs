@@ -18,7 +18,7 @@ use hoist::inventory::Inventory;
 use hoist::selection::Selected;
 use hoist::ssh_config::{Given, JumpHop, Keyword, Place, Resolved, Setting, SshConfig, Value, Way};
 
-use super::Reaching;
+use super::{Reaching, openssh};
 use crate::report::Failure;
 use crate::settings::Origin;
 
@@ -28,9 +28,6 @@ pub(in crate::command) type Required = HashSet<PathBuf>;
 /// Log levels at which `ssh` would not mention it.
 const SILENT_LEVELS: [&str; 3] = ["quiet", "fatal", "error"];
 
-/// Ways to log in that only `ssh` itself has.
-const LOGINS_OF_SSH: [&str; 2] = ["pkcs11provider", "hostbasedauthentication"];
-
 /// What holds for every host.
 pub(super) struct Everywhere<'a> {
     reaching: &'a Reaching<'a>,
@@ -38,13 +35,15 @@ pub(super) struct Everywhere<'a> {
     inventory: Option<&'a Inventory>,
     /// Settings that were made, to be shared.
     settings: HashSet<Arc<SshSettings>>,
-    /// Jump hosts that were made, by the hops up to them.
-    jumps: HashMap<Vec<JumpHop>, Arc<Endpoint>>,
+    /// Jump hosts that were made, by the hops up to them and the transport through them.
+    jumps: HashMap<(TransportName, Vec<JumpHop>), Arc<Endpoint>>,
     /// The jump hosts being made: none may lead through itself.
     pending: Vec<JumpHop>,
     pub(super) required: Required,
     /// What is asked for in vain, and where.
     in_vain: Vec<String>,
+    /// Some of it would have an effect over another transport.
+    is_mendable: bool,
 }
 
 impl<'a> Everywhere<'a> {
@@ -62,6 +61,7 @@ impl<'a> Everywhere<'a> {
             pending: Vec::new(),
             required: HashSet::new(),
             in_vain: Vec::new(),
+            is_mendable: false,
         }
     }
 
@@ -76,16 +76,12 @@ impl<'a> Everywhere<'a> {
     /// Returns a line about what is asked for in vain, if anything is.
     pub(super) fn in_vain(&self) -> Option<String> {
         let list = self.in_vain.join(", ");
-        let is_login = |line: &String| {
-            let keyword = line.split(' ').next().unwrap_or_default();
-            LOGINS_OF_SSH.contains(&keyword.to_ascii_lowercase().as_str())
-        };
-        let way = if self.in_vain.iter().any(is_login) {
-            "; to log in with it, use --transport openssh"
+        let hint = if self.is_mendable {
+            "; --transport openssh knows more of them"
         } else {
             ""
         };
-        (!list.is_empty()).then(|| format!("hoist: without effect here: {list}{way}"))
+        (!list.is_empty()).then(|| format!("hoist: without effect here: {list}{hint}"))
     }
 
     fn endpoint(&mut self, selected: Selected) -> Result<Endpoint, Failure> {
@@ -115,17 +111,31 @@ impl<'a> Everywhere<'a> {
             return Ok((endpoint, None));
         }
         let given = self.given(&selected)?;
-        let (endpoint, resolved) = self.over_ssh(selected.host, &given)?;
+        let (endpoint, resolved) = self.over_ssh(transport, selected.host, &given)?;
         Ok((endpoint, Some(resolved)))
     }
 
-    fn over_ssh(&mut self, host: Host, given: &Given) -> Result<(Endpoint, Resolved), Failure> {
+    fn over_ssh(
+        &mut self,
+        transport: TransportName,
+        host: Host,
+        given: &Given,
+    ) -> Result<(Endpoint, Resolved), Failure> {
         let resolved = self.config.resolve(&host.name, given);
         let resolved = resolved.map_err(Failure::usage)?;
-        self.note_in_vain(&resolved);
-        let settings = self.settings(&resolved, host.identity.as_deref())?;
+        self.note_in_vain(transport, &resolved);
+        let mut settings = self.settings(transport, &resolved, host.identity.as_deref())?;
+        if transport == TransportName::OpenSsh {
+            settings.control_path = resolved.control_path().map_err(Failure::usage)?;
+            let told = openssh::Told {
+                reaching: self.reaching,
+                given,
+                required: &self.required,
+            };
+            settings.openssh = Some(told.arguments(&settings));
+        }
         let endpoint = Endpoint {
-            transport: TransportName::Ssh,
+            transport,
             address: address(&resolved)?,
             port: resolved.port(),
             user: Some(user(&resolved)?),
@@ -136,18 +146,23 @@ impl<'a> Everywhere<'a> {
         Ok((endpoint, resolved))
     }
 
-    fn route(&mut self, resolved: &Resolved) -> Result<Route, Failure> {
+    fn route(&mut self, transport: TransportName, resolved: &Resolved) -> Result<Route, Failure> {
         match resolved.way().map_err(Failure::usage)? {
             Way::Direct => Ok(Route::Direct),
             Way::Command(line) => Ok(Route::Command(line)),
-            Way::Jumps(hops) => self.jump(&hops).map(Route::Jump),
+            Way::Jumps(hops) => self.jump(transport, &hops).map(Route::Jump),
         }
     }
 
     /// Returns the last of these hops, which is reached through those before it. As with `ssh`,
     /// neither `--user`, `--port` nor options are about a jump host; its row in the inventory is.
-    fn jump(&mut self, hops: &[JumpHop]) -> Result<Arc<Endpoint>, Failure> {
-        if let Some(known) = self.jumps.get(hops) {
+    fn jump(
+        &mut self,
+        transport: TransportName,
+        hops: &[JumpHop],
+    ) -> Result<Arc<Endpoint>, Failure> {
+        let key = (transport, hops.to_vec());
+        if let Some(known) = self.jumps.get(&key) {
             return Ok(Arc::clone(known));
         }
         let (last, before) = hops.split_last().expect("a way through jumps has some");
@@ -192,10 +207,10 @@ impl<'a> Everywhere<'a> {
         }
         put_host(&mut given.first, &host, &self.origin_of(&host))?;
         self.pending.push(last.clone());
-        let (endpoint, _) = self.over_ssh(host, &given)?;
+        let (endpoint, _) = self.over_ssh(transport, host, &given)?;
         self.pending.pop();
         let endpoint = Arc::new(endpoint);
-        self.jumps.insert(hops.to_vec(), Arc::clone(&endpoint));
+        self.jumps.insert(key, Arc::clone(&endpoint));
         Ok(endpoint)
     }
 
@@ -281,6 +296,7 @@ impl<'a> Everywhere<'a> {
 
     fn settings(
         &mut self,
+        transport: TransportName,
         resolved: &Resolved,
         identity: Option<&str>,
     ) -> Result<SshSettings, Failure> {
@@ -303,7 +319,7 @@ impl<'a> Everywhere<'a> {
             _ => None,
         };
         Ok(SshSettings {
-            route: self.route(resolved)?,
+            route: self.route(transport, resolved)?,
             identities: self.identities(resolved, identity)?,
             certificates: resolved
                 .certificate_files()
@@ -338,6 +354,8 @@ impl<'a> Everywhere<'a> {
                 .number(Keyword::ServerAliveCountMax)
                 .unwrap_or(built_in.keepalive_count),
             environment: resolved.environment().map_err(Failure::usage)?,
+            control_path: None,
+            openssh: None,
         })
     }
 
@@ -380,13 +398,14 @@ impl<'a> Everywhere<'a> {
         settings
     }
 
-    fn note_in_vain(&mut self, resolved: &Resolved) {
+    fn note_in_vain(&mut self, transport: TransportName, resolved: &Resolved) {
         let level = resolved.text(Keyword::LogLevel).unwrap_or_default();
         if SILENT_LEVELS.contains(&level) {
             return;
         }
         let mut lines: Vec<String> = resolved
             .dropped()
+            .filter(|dropped| is_in_vain(transport, &dropped.keyword))
             .map(|dropped| format!("{} ({})", dropped.keyword, dropped.place))
             .collect();
         let remote = resolved.settings(Keyword::RemoteCommand);
@@ -395,12 +414,25 @@ impl<'a> Everywhere<'a> {
             !text.eq_ignore_ascii_case("none")
         });
         lines.extend(remote.map(|setting| format!("RemoteCommand ({})", setting.place)));
+        let mut dropped = resolved.dropped();
+        self.is_mendable |= transport == TransportName::Ssh
+            && dropped.any(|dropped| !is_in_vain(TransportName::OpenSsh, &dropped.keyword));
         for line in lines {
             if !self.in_vain.contains(&line) {
                 self.in_vain.push(line);
             }
         }
     }
+}
+
+/// Whether a keyword that hoist doesn't know how to honour has no effect over this transport. The
+/// system's `ssh` honours what it is not kept from.
+pub(super) fn is_in_vain(transport: TransportName, keyword: &str) -> bool {
+    let is_kept_from = |keyword: &str| {
+        let mut all = openssh::KEPT_FROM.iter();
+        all.any(|own| own.eq_ignore_ascii_case(keyword))
+    };
+    transport != TransportName::OpenSsh || is_kept_from(keyword)
 }
 
 fn put(list: &mut Vec<Arc<Setting>>, keyword: Keyword, value: Option<Value>, source: &str) {

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use hoist::host::{Endpoint, Host, Route, TransportName, escaped};
+use hoist::host::{Endpoint, Host, Route, escaped};
 use hoist::inventory::Inventory;
 use hoist::ssh_config::{Keyword, Place, Resolved};
 use hoist::transport::ssh::identity::{Identity, IdentityError, Loaded};
@@ -12,6 +12,7 @@ use hoist::transport::ssh::known_hosts::{self, KnownHosts};
 use serde_json::{Map, Value};
 
 use super::Reaching;
+use super::endpoints::is_in_vain;
 use crate::settings::Origin;
 
 /// One fact about a host.
@@ -59,7 +60,7 @@ pub(super) fn facts(
         _ => facts.flag("transport", "transport"),
     };
     facts.one("transport", endpoint.transport.as_str(), &transport);
-    if endpoint.transport == TransportName::Ssh {
+    if endpoint.transport.is_remote() {
         facts.place(endpoint);
         facts.route(endpoint);
         facts.login(endpoint);
@@ -143,6 +144,10 @@ impl Facts<'_> {
         if let Route::Command(line) = &endpoint.ssh.route {
             let from = self.set_or_built_in(Keyword::ProxyCommand);
             self.one("proxy-command", line, &from);
+        }
+        if let Some(path) = &endpoint.ssh.control_path {
+            let from = self.set_or_built_in(Keyword::ControlPath);
+            self.one("control-path", &path.display(), &from);
         }
     }
 
@@ -282,6 +287,7 @@ impl Facts<'_> {
             .resolved
             .into_iter()
             .flat_map(Resolved::dropped)
+            .filter(|dropped| is_in_vain(endpoint.transport, &dropped.keyword))
             .collect();
         for line in dropped {
             self.one_of_many("without-effect", &line.keyword, &line.place.to_string());

@@ -1,16 +1,17 @@
 //! How hosts are reached, the same for every subcommand that contacts them: where, as whom, with
 //! which keys, by what the arguments, the inventory and the configuration of `ssh` say.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use hoist::host::Endpoint;
+use hoist::host::{Endpoint, TransportName};
 use hoist::inventory::Inventory;
 use hoist::plan::Plan;
 use hoist::selection::Selected;
 use hoist::ssh_config::{Facts, Sources, SshConfig, UserFile};
-use hoist::transport::Transports;
 use hoist::transport::local::Local;
+use hoist::transport::openssh::{OpenSsh, OpenSshError, OpenSshOptions};
 use hoist::transport::ssh::{Ssh, SshOptions};
+use hoist::transport::{Transport, Transports};
 
 use crate::args::Connecting;
 use crate::report::{Failure, note};
@@ -21,6 +22,7 @@ mod addresses;
 mod credentials;
 mod endpoints;
 mod explained;
+mod openssh;
 
 use credentials::Credentials;
 pub(super) use credentials::{PasswordSource, login_name, read_password};
@@ -30,6 +32,9 @@ pub(super) use explained::{Fact, object};
 
 /// The configuration of the whole machine.
 const SYSTEM_FILE: &str = "/etc/ssh/ssh_config";
+
+/// A socket in a folder below this one still has a path that the system takes.
+const MAX_FOLDER_BYTES: usize = 60;
 
 /// What reaching hosts depends on.
 pub(super) struct Reaching<'a> {
@@ -85,6 +90,38 @@ impl Reaching<'_> {
         explained.collect()
     }
 
+    /// Reads the keys of all hosts and asks for what is needed to log in.
+    ///
+    /// # Errors
+    /// When a key or password that was named can't be used, or something must be asked and there is
+    /// nobody.
+    pub(super) fn credentials(
+        &self,
+        hosts: &[Endpoint],
+        required: &Required,
+    ) -> Result<Ways, Failure> {
+        let Credentials {
+            identities,
+            certificates,
+            password,
+            passphrases,
+        } = credentials::gather(hosts, required, self.password())?;
+        let openssh = OpenSshOptions {
+            program: "ssh".into(),
+            base: short_folder(self.environment),
+            asker: self.environment.program.clone(),
+            password: password.clone(),
+            passphrases,
+        };
+        let ssh = SshOptions {
+            identities,
+            certificates,
+            password,
+            ..SshOptions::default()
+        };
+        Ok(Ways { ssh, openssh })
+    }
+
     /// Reads the configuration of `ssh`.
     fn config(&self) -> Result<SshConfig, Failure> {
         let home = self.environment.home.as_deref();
@@ -124,7 +161,7 @@ impl Reaching<'_> {
     }
 
     /// Returns where the password comes from; of two sources the one set nearer to the person.
-    pub(super) fn password(&self) -> PasswordSource<'_> {
+    fn password(&self) -> PasswordSource<'_> {
         let is_asked_nearer = self.origins.of("ask_pass") >= self.origins.of("password_file");
         match &self.connecting.password_file {
             Some(file) if !self.connecting.ask_pass || !is_asked_nearer => {
@@ -136,44 +173,83 @@ impl Reaching<'_> {
     }
 }
 
-/// Reads the keys of all hosts and asks for what is needed to log in.
-///
-/// # Errors
-/// When a key or password that was named can't be used, or something must be asked and there is
-/// nobody.
-pub(super) fn credentials(
-    hosts: &[Endpoint],
-    required: &Required,
-    password: PasswordSource<'_>,
-) -> Result<SshOptions, Failure> {
-    let Credentials {
-        identities,
-        certificates,
-        password,
-    } = credentials::gather(hosts, required, password)?;
-    Ok(SshOptions {
-        identities,
-        certificates,
-        password,
-        ..SshOptions::default()
-    })
+/// What the transports are given.
+#[derive(Default)]
+pub(super) struct Ways {
+    pub ssh: SshOptions,
+    openssh: OpenSshOptions,
+}
+
+impl Ways {
+    /// Hosts are dialled and nothing else.
+    pub(super) fn only_dialling() -> Self {
+        let ssh = SshOptions {
+            only_dials: true,
+            ..SshOptions::default()
+        };
+        Self {
+            ssh,
+            ..Self::default()
+        }
+    }
 }
 
 /// Returns the transports that `plan` is worked over. Says what is worth a warning.
 ///
 /// # Errors
-/// When the SSH transport can't be set up.
-pub(super) fn transports(options: SshOptions, plan: &Plan) -> Result<Transports, Failure> {
+/// When one that is needed can't be set up.
+pub(super) fn transports(ways: Ways, plan: &Plan) -> Result<Transports, Failure> {
+    let Ways { ssh, openssh } = ways;
+    let only_dials = ssh.only_dials;
     let options = SshOptions {
         jump_timeout: plan.limits.connect_timeout,
-        ..options
+        ..ssh
     };
     let ssh = Ssh::new(options, &plan.hosts).map_err(Failure::own)?;
     for warning in ssh.warnings() {
         note(&format!("hoist: {warning}"));
     }
+    let mut hosts = plan.hosts.iter();
+    let is_needed = hosts.any(|host| host.transport == TransportName::OpenSsh);
+    let openssh: Option<Box<dyn Transport>> = match (is_needed, only_dials) {
+        (false, _) => None,
+        // A port is the same to both.
+        (true, true) => {
+            let options = Ways::only_dialling().ssh;
+            Some(Box::new(Ssh::new(options, &[]).map_err(Failure::own)?))
+        }
+        (true, false) => Some(Box::new(
+            OpenSsh::new(openssh).map_err(|error| not_usable(&error))?,
+        )),
+    };
     Ok(Transports {
         ssh: Box::new(ssh),
+        openssh,
         local: Box::new(Local::new()),
     })
+}
+
+fn not_usable(error: &OpenSshError) -> Failure {
+    let failure = Failure::usage(error);
+    match error {
+        OpenSshError::Program { .. } => {
+            failure.hint("install the OpenSSH client, or use `--transport ssh`, which is built in")
+        }
+        OpenSshError::TooOld { .. } => failure.hint("log in with a key, or use `--transport ssh`"),
+        _ => failure,
+    }
+}
+
+/// Returns where the sockets of `ssh` go: their paths must be short.
+fn short_folder(environment: &Environment) -> PathBuf {
+    let runtime = environment
+        .variables
+        .get("XDG_RUNTIME_DIR")
+        .map(PathBuf::from);
+    let candidates = [runtime, environment.temporary.clone()];
+    let is_fit = |path: &PathBuf| {
+        path.is_absolute() && path.as_os_str().len() <= MAX_FOLDER_BYTES && path.is_dir()
+    };
+    let found = candidates.into_iter().flatten().find(is_fit);
+    found.unwrap_or_else(|| "/tmp".into())
 }

@@ -132,8 +132,8 @@ fn address(host: &Endpoint) -> String {
     let address = host.address.as_str();
     match host.transport {
         TransportName::Local => "this machine".to_owned(),
-        TransportName::Ssh if address.contains(':') => format!("[{address}]:{}", host.port),
-        TransportName::Ssh => format!("{address}:{}", host.port),
+        _ if address.contains(':') => format!("[{address}]:{}", host.port),
+        _ => format!("{address}:{}", host.port),
     }
 }
 

@@ -18,7 +18,6 @@ use hoist::quote;
 use hoist::remote::{Command, Exec};
 use hoist::render::Format;
 use hoist::spool::Store;
-use hoist::transport::ssh::SshOptions;
 use hoist::transport::{Transports, UnknownKey};
 
 use super::reaching::{self, Reaching, Required};
@@ -27,7 +26,7 @@ use super::templating;
 use crate::args::Run;
 use crate::exit_code;
 use crate::report::{Failure, note};
-use crate::settings::{Environment, Origins, Typed};
+use crate::settings::{Environment, Origin, Origins, Typed};
 use crate::ui::Terminal;
 use crate::ui::prompt::{self, Question};
 
@@ -194,11 +193,15 @@ impl Job<'_> {
             .reaching()
             .resolve(chosen.hosts, chosen.inventory.as_deref())?;
         let wanted = pacing.fan_out.get().min(hosts.len());
-        let fan_out = room::fan_out(wanted, &hosts);
-        if fan_out < wanted {
+        let room = room::Room::find(wanted, &hosts);
+        let is_asked = self.origins.of("fan_out") > Origin::BuiltIn;
+        if let Some(reason) = room
+            .lowered_by
+            .filter(|reason| is_asked || reason.is_a_surprise())
+        {
             note(&format!(
-                "hoist: the fan-out is {fan_out}, not {wanted}: \
-                 `ulimit -n` doesn't allow more open files"
+                "hoist: the fan-out is {}, not {wanted}: {reason}",
+                room.fan_out
             ));
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -208,7 +211,7 @@ impl Job<'_> {
             exec: Some(exec),
             commands,
             limits: Limits {
-                fan_out,
+                fan_out: room.fan_out,
                 handshakes: HANDSHAKES_PER_CORE * cores,
                 connect_rate: pacing.connect_rate.0,
                 connect_timeout: pacing.connect_timeout,
@@ -304,22 +307,23 @@ impl Job<'_> {
     /// Reads what is needed to log in and to have other rights then, asking where that must be.
     fn transports(&self, plan: &mut Plan, required: &Required) -> Result<Transports, Failure> {
         let reaching = self.reaching();
-        let credentials = reaching::credentials(&plan.hosts, required, reaching.password())?;
-        let login = credentials.password.as_ref();
+        let mut ways = reaching.credentials(&plan.hosts, required)?;
+        let login = ways.ssh.password.as_ref();
         rights::give_password(plan, &self.run.executing, self.origins, login)?;
-        let is_wide = plan.limits.fan_out > WIDE_FAN_OUT;
-        let options = SshOptions {
-            window: if is_wide { SMALL_WINDOW } else { 0 },
-            ..credentials
-        };
-        reaching::transports(options, plan)
+        if plan.limits.fan_out > WIDE_FAN_OUT {
+            ways.ssh.window = SMALL_WINDOW;
+        }
+        reaching::transports(ways, plan)
     }
 }
 
-/// Whether some host is behind a jump host: those have a thread of their own.
+/// Whether some host is behind a jump host that hoist itself goes through: those have a thread of
+/// their own.
 pub(super) fn has_jumps(plan: &Plan) -> bool {
-    let mut routes = plan.hosts.iter().map(|host| &host.ssh.route);
-    routes.any(|route| matches!(route, Route::Jump(_)))
+    let mut hosts = plan.hosts.iter();
+    hosts.any(|host| {
+        host.transport == TransportName::Ssh && matches!(host.ssh.route, Route::Jump(_))
+    })
 }
 
 pub(super) fn unwatched(error: &io::Error) -> Failure {
@@ -330,7 +334,7 @@ pub(super) fn unwatched(error: &io::Error) -> Failure {
 /// the same, the host with the longest name gets the longest line.
 fn check_length(plan: &Plan) -> Result<(), Failure> {
     let over_ssh = plan.hosts.iter().enumerate();
-    let over_ssh = over_ssh.filter(|(_, host)| host.transport != TransportName::Local);
+    let over_ssh = over_ssh.filter(|(_, host)| host.transport.is_remote());
     let indexes: Vec<usize> = if plan.commands.is_empty() {
         let longest = over_ssh.max_by_key(|(_, host)| host.name.as_str().len());
         longest.into_iter().map(|(index, _)| index).collect()

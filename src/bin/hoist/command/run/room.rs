@@ -1,4 +1,7 @@
-//! Room for open files: raises `ulimit -n`, and lowers the fan-out where that is not enough.
+//! Room for hosts: raises `ulimit -n`, and lowers the fan-out where that is not enough, or where the
+//! system's `ssh` would take too much.
+
+use std::fmt;
 
 use hoist::host::{Endpoint, Route, TransportName};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -7,12 +10,67 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// the workers wait on, and lookups of names and agents for the handshakes in flight.
 const RESERVED: u64 = 128;
 
-/// Raises the limit as far as needed and returns the fan-out that fits, at least 1.
-pub(in crate::command) fn fan_out(wanted: usize, hosts: &[Endpoint]) -> usize {
-    let wanted = wanted.min(hosts.len()).max(1);
-    let each = hosts.iter().map(files).max();
-    let each = each.unwrap_or(1);
-    fitting(wanted, each, raise(RESERVED + each * wanted as u64))
+/// The system's `ssh` takes so much time and memory that more of them at once only wait for each
+/// other.
+const OPENSSH_PER_CORE: usize = 8;
+
+/// How many hosts are worked at once.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::command) struct Room {
+    /// At least 1.
+    pub fan_out: usize,
+    /// Why it is less than what was wanted.
+    pub lowered_by: Option<Reason>,
+}
+
+/// What there is no room in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::command) enum Reason {
+    OpenFiles,
+    OpenSsh,
+}
+
+impl Reason {
+    /// Whether it is worth a word even where nobody asked for a fan-out.
+    pub(in crate::command) fn is_a_surprise(self) -> bool {
+        self == Self::OpenFiles
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OpenFiles => "`ulimit -n` doesn't allow more open files",
+            Self::OpenSsh => "over the transport `openssh` it is at most 8 for each core",
+        })
+    }
+}
+
+impl Room {
+    /// Raises the limit of open files as far as needed and says what fits.
+    pub(in crate::command) fn find(wanted: usize, hosts: &[Endpoint]) -> Self {
+        let wanted = wanted.min(hosts.len()).max(1);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let has_openssh = hosts
+            .iter()
+            .any(|host| host.transport == TransportName::OpenSsh);
+        let possible = if has_openssh {
+            wanted.min(OPENSSH_PER_CORE * cores)
+        } else {
+            wanted
+        };
+        let each = hosts.iter().map(files).max().unwrap_or(1);
+        let fan_out = fitting(possible, each, raise(RESERVED + each * possible as u64));
+        let lowered_by = match fan_out {
+            _ if fan_out < possible => Some(Reason::OpenFiles),
+            _ if fan_out < wanted => Some(Reason::OpenSsh),
+            _ => None,
+        };
+        Self {
+            fan_out,
+            lowered_by,
+        }
+    }
 }
 
 /// Returns how many files a host needs at once.
@@ -20,6 +78,8 @@ fn files(host: &Endpoint) -> u64 {
     match (host.transport, &host.ssh.route) {
         // Three pipes, and both their ends while the process is made; the process itself.
         (TransportName::Local, _) => 7,
+        // Those of the connection, and of a command with its log; where questions arrive.
+        (TransportName::OpenSsh, _) => 14,
         // The connection.
         (TransportName::Ssh, Route::Direct) => 1,
         // Both ends of the bridge to the jump host.
