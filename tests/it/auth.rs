@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::support::captured::Keep;
 use crate::support::ended::Ended;
-use crate::support::fleet::Fleet;
+use crate::support::fleet::{Fleet, over_openssh};
 use crate::support::keys::KeyPair;
 use crate::support::namespace::{Account, Namespace, in_namespace};
 use crate::support::process::{Running, must};
@@ -449,3 +449,21 @@ fn a_password_that_has_to_be_changed_is_told() {
         assert!(!log.contains("Failed keyboard-interactive"), "{log}");
     });
 }
+
+over_openssh!(
+    a_refused_key_is_told,
+    no_credential_at_all_is_told,
+    keys_of_every_type_and_form_log_in,
+    an_identity_of_the_inventory_is_for_its_host_alone,
+    a_missing_identity_that_was_asked_for_is_an_error,
+    keys_of_an_agent_log_in_to_many_hosts_at_once,
+    an_agent_that_does_not_answer_is_a_warning,
+    an_encrypted_key_asks_once_for_all_hosts,
+    nobody_is_asked_without_a_terminal,
+    a_password_is_asked_for_once,
+    a_password_answers_keyboard_interactive_too,
+    a_wrong_password_is_told_and_shown_nowhere,
+    a_password_is_not_sent_to_a_key_nobody_knows,
+    certificates_log_in_where_only_their_authority_is_trusted,
+    a_password_comes_from_a_file_that_nobody_else_reads,
+);

@@ -46,6 +46,8 @@ mod login_shells;
 mod man;
 /// What only OpenSSH's own client can do, and how that is told.
 mod only_openssh;
+/// The system's `ssh` as a transport: what is only its own.
+mod openssh;
 /// What `hoist run` prints and writes.
 mod output;
 /// `hoist ping`.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::fleet::Fleet;
+use crate::support::fleet::{Fleet, over_openssh};
 use crate::support::listener::{DeadPort, SilentPort};
 use crate::support::names;
 use crate::support::sshd::{self, Sshd};
@@ -116,3 +116,10 @@ fn every_host_that_cannot_be_logged_in_to_says_why() {
     ended.code(3).stdout_has("auth").stdout_has("id_ed25519");
     fleet.hoist("ping -w nobody").code(2);
 }
+
+over_openssh!(
+    each_host_tells_of_itself,
+    the_table_is_for_people_and_csv_for_sheets,
+    a_port_is_probed_without_a_word,
+    every_host_that_cannot_be_logged_in_to_says_why,
+);

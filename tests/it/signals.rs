@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::support::PATIENCE;
-use crate::support::fleet::Fleet;
+use crate::support::fleet::{Fleet, over_openssh};
 use crate::support::listener::SilentPort;
 use crate::support::names;
 use crate::support::process::must;
@@ -200,3 +200,8 @@ fn killed_at_any_moment_hoist_leaves_nothing_half_written_under_its_name() {
     }
     assert!(finished > 0, "some hosts had finished");
 }
+
+over_openssh!(
+    commands_over_ssh_are_ended_there,
+    a_run_that_is_only_connecting_is_stopped_too,
+);

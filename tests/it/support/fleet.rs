@@ -24,6 +24,53 @@ use super::tree::{Tree, is_gone, is_running, kill, left_pids};
 /// The header of the inventory.
 const COLUMNS: &str = "name,transport,address,port,user,groups,rack";
 
+/// Set for a copy of the test program: the transport of its fleets.
+pub(crate) const TRANSPORT: &str = "HOIST_TEST_TRANSPORT";
+
+thread_local! {
+    static OVER: Cell<&'static str> = const { Cell::new("ssh") };
+}
+
+/// Runs a test with its SSH hosts reached by another transport.
+pub(crate) fn over(transport: &'static str, test: impl FnOnce()) {
+    OVER.set(transport);
+    test();
+}
+
+/// Returns the transport of hosts over SSH.
+pub(crate) fn transport() -> &'static str {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how a copy of the test program is told"
+    )]
+    match std::env::var(TRANSPORT) {
+        Ok(name) if name == "openssh" => "openssh",
+        _ => OVER.get(),
+    }
+}
+
+/// Returns how a signal is called that ended a command by itself: `ssh` tells no names.
+pub(crate) fn signal_told(name: &str) -> &str {
+    match transport() {
+        "openssh" => "unknown",
+        _ => name,
+    }
+}
+
+/// Repeats these tests of a module with hosts reached by the system's `ssh`.
+macro_rules! over_openssh {
+    ($($test:ident,)*) => {
+        mod over_openssh {
+            $(#[test]
+            fn $test() {
+                $crate::support::installed("ssh", "openssh-client");
+                $crate::support::fleet::over("openssh", super::$test);
+            })*
+        }
+    };
+}
+pub(crate) use over_openssh;
+
 /// A home, an inventory, and what the hosts of it do.
 pub(crate) struct Fleet {
     tree: Tree,
@@ -50,6 +97,11 @@ impl Fleet {
             logs: RefCell::default(),
         };
         super::tree::set_mode(&fleet.tree.join("home/.ssh"), 0o700);
+        if transport() != "ssh" {
+            // For inventories of a test's own.
+            let settings = format!("[defaults]\ntransport = \"{}\"\n", transport());
+            fleet.tree.write("config/hoist/config.toml", settings);
+        }
         fleet.save();
         fleet
     }
@@ -92,7 +144,7 @@ impl Fleet {
         let user = sshd::user();
         for name in super::names(pattern) {
             let address = self.next_address();
-            self.add_row([&name, "ssh", &address, &port.to_string(), &user]);
+            self.add_row([&name, transport(), &address, &port.to_string(), &user]);
         }
         self
     }
@@ -109,7 +161,7 @@ impl Fleet {
     pub(crate) fn ssh_host(mut self, name: &str, port: u16, user: &str, key: &str) -> Self {
         let address = self.next_address();
         writeln!(self.known_hosts, "[{address}]:{port} {key}").unwrap();
-        self.add_row([name, "ssh", &address, &port.to_string(), user]);
+        self.add_row([name, transport(), &address, &port.to_string(), user]);
         self
     }
 

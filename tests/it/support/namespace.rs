@@ -13,6 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::captured::Keep;
+use super::fleet::{TRANSPORT, transport};
 use super::process::{Running, must};
 use super::tree::{Tree, set_mode};
 
@@ -79,6 +80,7 @@ pub(crate) fn run(here: &str, body: fn(&Namespace)) -> bool {
     command.arg(std::env::current_exe().unwrap());
     command.args(["--exact", name, "--nocapture"]);
     command.env("PATH", super::PATH).env(MARK, tree.path());
+    command.env(TRANSPORT, transport());
     let mut running = Running::start(&mut command, Keep::All, false);
     running.feed(Vec::new());
     let ended = running.wait(PATIENCE);

@@ -139,6 +139,18 @@ fn parent(pid: u32) -> Option<u32> {
         .ok()
 }
 
+/// Returns the process ids of all whose arguments or environment hold a text.
+pub(crate) fn processes_naming(text: &str) -> Vec<u32> {
+    let numbers = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let holds = |pid: u32, file: &str| {
+        let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).contains(text)
+    };
+    pids.filter(|pid| holds(*pid, "cmdline") || holds(*pid, "environ"))
+        .collect()
+}
+
 /// Ends a process at once, if it is there.
 pub(crate) fn kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
