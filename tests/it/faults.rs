@@ -11,7 +11,7 @@ use std::time::Duration;
 use self::tables::{Case, ENDINGS, ENDLESS, FLOODS, HANDSHAKES, LOGINS, OUTPUTS, Out, QUESTIONS};
 use crate::support::ended::Ended;
 use crate::support::faults::Faults;
-use crate::support::fleet::Fleet;
+use crate::support::fleet::{Fleet, over};
 use crate::support::keys::KeyPair;
 use crate::support::listener::{DeadPort, SilentPort};
 use crate::support::names;
@@ -372,4 +372,72 @@ fn only_what_never_started_is_tried_again() {
             );
         }
     }
+}
+
+/// What becomes of hosts by the system's `ssh` that become something else by the built-in client.
+const BY_OPENSSH: [(&str, &str); 7] = [
+    // It knows that one, and waits for what never comes.
+    ("no-common-kex", "connect-timeout"),
+    ("ignore-flood", "connect-timeout"),
+    ("endless-banners", "connect-timeout"),
+    // It takes in any number of messages that nobody asked for.
+    ("floods-with-ignore", "timeout"),
+    ("floods-with-what-nobody-asked-for", "timeout"),
+    // It closes a channel that has come to its end, and waits no longer.
+    ("eof-but-no-status", "lost"),
+    // It ends the connection at once.
+    ("data-for-another-channel", "lost"),
+];
+
+/// These are dialled again for as long as there is time, which may run out in the middle.
+const REDIALLED: [&str; 4] = ["fin", "rst", "too-busy", "disconnect-with-escapes"];
+
+/// Says what is not as it should be over the system's `ssh`, whose words are its own.
+fn complaint_over_openssh(ended: &Ended, case: &Case) -> Option<String> {
+    let record = ended.record(case.fault);
+    let other = BY_OPENSSH.iter().find(|(fault, _)| *fault == case.fault);
+    let kind = other.map_or(case.kind, |(_, kind)| kind);
+    let is_printed = match case.stdout {
+        Out::Text(text) => record.text("stdout") == text,
+        Out::Bytes(count) => record.bytes("stdout").len() == count,
+        Out::AtMost(count) => record.bytes("stdout").len() <= count,
+        Out::Any => true,
+    };
+    let message = record.text("message");
+    let found = record.text("kind");
+    let is_late = found == "connect-timeout" && REDIALLED.contains(&case.fault);
+    let is_right = (found == kind || is_late)
+        && (other.is_some() || record.get("exit_code").as_i64() == case.code)
+        && !message.contains(char::is_control)
+        && (kind != case.kind || !kind.is_empty() || is_printed);
+    (!is_right).then(|| format!("{}: {found:?}, {message:?}", case.fault))
+}
+
+#[test]
+fn over_openssh_hosts_with_faults_become_the_same() {
+    over("openssh", || {
+        let sshd = Sshd::start();
+        let faults = Faults::start(&sshd.client_key);
+        let short = [&HANDSHAKES[..], &LOGINS, &FLOODS, &ENDINGS, &ENDLESS];
+        let runs: [(Vec<&Case>, Duration); 2] = [
+            (short.into_iter().flatten().collect(), 2 * COMMAND),
+            (OUTPUTS.iter().collect(), PLENTY),
+        ];
+        for (cases, timeout) in runs {
+            let fleet = fleet(&sshd, &faults, &cases);
+            let line = format!(
+                "run -o jsonl --connect-timeout {} --timeout {} --max-output 1M -- {}",
+                CONNECT.as_secs(),
+                timeout.as_secs(),
+                fleet.act()
+            );
+            let ended = fleet.command(&line).patience(Duration::from_mins(4)).run();
+            good_ones_are_good(&ended);
+            let wrong: Vec<String> = cases
+                .iter()
+                .filter_map(|case| complaint_over_openssh(&ended, case))
+                .collect();
+            assert!(wrong.is_empty(), "{}\n{ended}", wrong.join("\n"));
+        }
+    });
 }

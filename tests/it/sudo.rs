@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use crate::run::{printed_arguments, prints_arguments};
 use crate::support::ended::Ended;
-use crate::support::fleet::Fleet;
+use crate::support::fleet::{Fleet, over_openssh, signal_told};
 use crate::support::namespace::{Namespace, in_namespace};
 use crate::support::process::must;
 use crate::support::sshd::Sshd;
@@ -234,7 +234,11 @@ fn ends_are_told_as_without_sudo() {
             .became("web1", "failed", "exit");
         let ended = host.run(&format!("{sudo} -- sh -c 'kill -9 $$'"));
         ended.code(1).became("web1", "failed", "signal");
-        assert_eq!(ended.record("web1").text("signal"), "KILL", "{ended}");
+        assert_eq!(
+            ended.record("web1").text("signal"),
+            signal_told("KILL"),
+            "{ended}"
+        );
         host.run(&format!("{sudo} -- no-such-program"))
             .code(1)
             .became("web1", "failed", "spawn");
@@ -396,3 +400,15 @@ fn flags_that_make_no_sense_are_refused() {
     fleet.hoist("run --become-with '' -- id").code(2);
     fleet.hoist("run --sudo=-x -- id").code(2);
 }
+
+over_openssh!(
+    arguments_folder_variables_and_input_are_exact_as_another_user,
+    a_password_is_asked_for_once_and_seen_by_nobody,
+    a_password_that_is_not_asked_for_is_not_sent,
+    every_refusal_has_its_own_message,
+    where_the_login_is_the_target_nothing_is_wrapped,
+    ends_are_told_as_without_sudo,
+    a_command_of_root_is_ended_with_the_rights_of_root,
+    a_long_command_goes_before_the_password_and_the_input,
+    another_program_can_give_the_rights,
+);

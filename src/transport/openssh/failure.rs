@@ -9,6 +9,9 @@ use crate::outcome::Kind;
 use crate::transport::ssh::known_hosts::host_form;
 use crate::transport::{ConnectError, Phase, UnknownKey};
 
+/// What sshd says in plain text when it turns a connection away for a while: `MaxStartups`,
+/// `PerSourcePenalties`.
+const BUSY_WORDS: [&str; 2] = ["Exceeded MaxStartups", "Not allowed at this time"];
 /// Most characters of ssh's words that are shown.
 const MAX_SHOWN: usize = 240;
 
@@ -17,7 +20,7 @@ pub(super) fn explain(log: &Log, endpoint: &Endpoint) -> ConnectError {
     let readings = [host_key, login, network, handshake, configuration];
     let known = readings.iter().find_map(|read| read(log, endpoint));
     let mut failure = known.unwrap_or_else(|| {
-        let last = log.words().next_back().map(cut);
+        let last = last_words(log);
         let last = last.unwrap_or_else(|| "it ended without a word".to_owned());
         ConnectError::permanent(Kind::Handshake, format!("ssh could not connect: {last}"))
     });
@@ -25,6 +28,20 @@ pub(super) fn explain(log: &Log, endpoint: &Endpoint) -> ConnectError {
         failure.message = format!("{}; ProxyCommand said: {said}", failure.message);
     }
     failure
+}
+
+/// Returns what ssh said last that says something.
+pub(super) fn last_words(log: &Log) -> Option<String> {
+    const EMPTY: [&str; 3] = ["Transferred: ", "Bytes per second: ", "Disconnected from "];
+    let is_empty = |line: &str| EMPTY.iter().any(|start| line.starts_with(start));
+    let last = log.words().rfind(|line| !is_empty(line));
+    let last = last.or_else(|| log.words().next_back())?;
+    let is_closed = last.starts_with("Connection ") && last.contains(" closed by ");
+    Some(if is_closed || last.starts_with("Connection closed by ") {
+        "the host closed the connection".to_owned()
+    } else {
+        cut(last)
+    })
 }
 
 /// Returns the line that holds all of these, the last one.
@@ -121,8 +138,8 @@ fn login(log: &Log, endpoint: &Endpoint) -> Option<ConnectError> {
         return Some(ConnectError::permanent(Kind::Auth, message));
     }
     let is_ended = log.phase == Phase::Authentication;
-    let last = log.words().next_back().filter(|_| is_ended)?;
-    let message = format!("the host ended the login as {user}: {}", cut(last));
+    let last = last_words(log).filter(|_| is_ended)?;
+    let message = format!("the host ended the login as {user}: {last}");
     Some(ConnectError::permanent(Kind::Auth, message))
 }
 
@@ -177,6 +194,16 @@ fn handshake(log: &Log, _: &Endpoint) -> Option<ConnectError> {
         let message = "the host speaks only SSH 1, which is broken; it needs a server that speaks \
                        SSH 2";
         return Some(ConnectError::permanent(Kind::Handshake, message));
+    }
+    if let Some(said) = &log.stranger {
+        let said = cut(said);
+        return Some(if BUSY_WORDS.iter().any(|busy| said.starts_with(busy)) {
+            let message = format!("the host takes no more connections now: `{said}`");
+            ConnectError::busy(Kind::Handshake, message)
+        } else {
+            let message = format!("no SSH server: it said `{said}` and hung up");
+            ConnectError::permanent(Kind::Handshake, message)
+        });
     }
     if let Some(line) = line(log, &["banner exchange: ", "invalid format"])
         .or_else(|| line_of_disconnected(log, "protocol identifier"))

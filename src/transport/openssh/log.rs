@@ -16,7 +16,9 @@ const MAX_LINE: usize = 2048;
 /// So many of ssh's own words are kept, the last ones.
 const MAX_WORDS: usize = 48;
 /// More channels than a session of hoist ever has open.
-const MAX_ENDED: usize = 16;
+const MAX_CHANNELS: usize = 16;
+/// The channel at which the other `ssh` arrive: the first one there is.
+const LISTENER: u32 = 0;
 /// More keys than a server lets anybody offer.
 const MAX_OFFERED: usize = 24;
 
@@ -70,8 +72,23 @@ pub(super) struct Log {
     pub(super) phase: Phase,
     /// Commands can be started.
     pub(super) is_ready: bool,
+    /// The first line that came in place of a version.
+    pub(super) stranger: Option<String>,
+    /// Nobody can start commands any more: the connection is over.
+    is_closing: bool,
     words: VecDeque<String>,
-    ended: Vec<(u32, Ended)>,
+    channels: VecDeque<Channel>,
+}
+
+/// What is known of a channel that was opened for a command.
+#[derive(Debug)]
+struct Channel {
+    number: u32,
+    /// The host agreed to run the command.
+    is_accepted: bool,
+    ended: Option<Ended>,
+    /// Both sides closed it, so that nothing of its output is missing.
+    is_whole: bool,
 }
 
 impl Log {
@@ -88,11 +105,32 @@ impl Log {
     }
 
     /// Returns how this channel ended, if it has.
-    pub(super) fn ended(&self, channel: u32) -> Option<Ended> {
-        let mut ended = self.ended.iter();
-        ended
-            .find(|(own, _)| *own == channel)
-            .map(|(_, ended)| *ended)
+    pub(super) fn ended(&self, number: u32) -> Option<Ended> {
+        self.channel(number)?.ended
+    }
+
+    /// Whether the host agreed to run the command of this channel.
+    pub(super) fn is_accepted(&self, number: u32) -> bool {
+        self.channel(number)
+            .is_some_and(|channel| channel.is_accepted)
+    }
+
+    /// Whether the connection ended before this channel did.
+    pub(super) fn is_cut(&self, number: u32) -> bool {
+        self.is_closing && !self.channel(number).is_some_and(|channel| channel.is_whole)
+    }
+
+    fn channel(&self, number: u32) -> Option<&Channel> {
+        self.channels
+            .iter()
+            .find(|channel| channel.number == number)
+    }
+
+    fn change(&mut self, number: u32, change: impl FnOnce(&mut Channel)) {
+        let mut channels = self.channels.iter_mut();
+        if let Some(channel) = channels.find(|channel| channel.number == number) {
+            change(channel);
+        }
     }
 
     fn line(&mut self, line: &str) {
@@ -155,27 +193,46 @@ impl Log {
 
     fn channel_line(&mut self, line: &str) {
         if let Some(rest) = line.strip_prefix("channel ") {
-            if let Some((channel, _)) = numbered(rest, ": new") {
-                self.ended.retain(|(own, _)| *own != channel);
+            if let Some((number, _)) = numbered(rest, ": new") {
+                self.open(number);
+            } else if let Some((number, _)) = numbered(rest, ": free: ") {
+                // Where the other `ssh` arrive: it goes first when the connection is over.
+                self.is_closing |= number == LISTENER;
+                let is_closing = self.is_closing;
+                self.change(number, |channel| channel.is_whole = !is_closing);
             }
         } else if let Some(rest) = line.strip_prefix("client_input_channel_req: channel ") {
-            if let Some((channel, _)) = numbered(rest, " rtype exit-signal") {
-                self.end(channel, Ended::Signal);
+            if let Some((number, _)) = numbered(rest, " rtype exit-signal") {
+                self.change(number, |channel| channel.ended = Some(Ended::Signal));
             }
+        } else if line.contains("client_status_confirm()")
+            && let Some((_, rest)) = line.split_once(": exec request accepted on channel ")
+            && let Ok(number) = rest.parse()
+        {
+            self.change(number, |channel| channel.is_accepted = true);
         } else if line.starts_with("mux.c:mux_exit_message()")
             && let Some((_, rest)) = line.split_once(": channel ")
-            && let Some((channel, rest)) = numbered(rest, ": exit message, exitval ")
+            && let Some((number, rest)) = numbered(rest, ": exit message, exitval ")
             && let Some(code) = status(rest)
         {
-            self.end(channel, Ended::Code(code));
+            self.change(number, |channel| channel.ended = Some(Ended::Code(code)));
+        } else if let Some(rest) = line.strip_prefix("kex_exchange_identification: banner line 0: ")
+        {
+            self.stranger = Some(escaped(rest));
         }
     }
 
-    fn end(&mut self, channel: u32, ended: Ended) {
-        if self.ended.len() == MAX_ENDED {
-            self.ended.remove(0);
+    fn open(&mut self, number: u32) {
+        self.channels.retain(|channel| channel.number != number);
+        if self.channels.len() == MAX_CHANNELS {
+            self.channels.pop_front();
         }
-        self.ended.push((channel, ended));
+        self.channels.push_back(Channel {
+            number,
+            is_accepted: false,
+            ended: None,
+            is_whole: false,
+        });
     }
 }
 
@@ -298,7 +355,8 @@ mod tests {
     #[test]
     fn channels_end_by_a_status_or_a_signal_and_are_used_again() {
         let mut log = read(
-            "debug1: channel 2: new session [client-session] (inactive timeout: 0)\n\
+            "debug1: channel 4: new session [client-session] (inactive timeout: 0)\n\
+             debug1: channel 2: new session [client-session] (inactive timeout: 0)\n\
              debug1: client_input_channel_req: channel 2 rtype exit-status reply 0\n\
              debug3: mux.c:mux_exit_message():1228 (pid=1): channel 2: exit message, exitval 255\n",
         );
@@ -312,6 +370,27 @@ mod tests {
             b"debug3: mux.c:mux_exit_message():1228 (pid=1): channel 4: exit message, exitval -1\n",
         );
         assert_eq!(log.ended(4), Some(Ended::Code(u32::MAX)));
+    }
+
+    #[test]
+    fn a_channel_is_whole_unless_the_connection_ends_first() {
+        let begun = "debug1: channel 0: new mux listener [/x/s0] (inactive timeout: 0)\n\
+             debug1: channel 1: new mux-control [mux-control] (inactive timeout: 0)\n\
+             debug1: channel 2: new session [client-session] (inactive timeout: 0)\n";
+        let mut log = read(begun);
+        assert!(!log.is_accepted(2));
+        let accepted = "debug2: clientloop.c:client_status_confirm():669 (pid=1): exec request \
+             accepted on channel 2\n";
+        log.push(accepted.as_bytes());
+        assert!(log.is_accepted(2) && !log.is_accepted(1));
+        log.push(b"debug1: channel 2: free: client-session, nchannels 3\n");
+        log.push(b"debug1: channel 0: free: /x/s0, nchannels 2\n");
+        assert!(!log.is_cut(2));
+        let mut log = read(begun);
+        assert!(!log.is_cut(2));
+        log.push(b"debug1: channel 0: free: /x/s0, nchannels 3\n");
+        log.push(b"debug1: channel 2: free: client-session, nchannels 1\n");
+        assert!(log.is_cut(2));
     }
 
     #[test]

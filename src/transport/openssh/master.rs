@@ -100,9 +100,9 @@ impl Master {
             .word(&socket)
             // Not `LogLevel`: without this, what a ProxyCommand says is lost.
             .word("-v");
-        if program.version >= (8, 5) {
-            // Tells when a status arrives.
-            arguments.option("LogVerbose=*:mux_exit_message():*");
+        if program.tells_all() {
+            // Tells when the host agrees to run a command, and when a status arrives.
+            arguments.option("LogVerbose=*:mux_exit_message():*,*:client_status_confirm():*");
         }
         arguments
             .batch(desk.is_none())
@@ -165,11 +165,7 @@ impl Master {
 
     /// Returns ssh's last words about a connection that is over.
     pub(super) fn last_words(&self) -> String {
-        let is_statistics =
-            |line: &&str| line.starts_with("Transferred: ") || line.starts_with("Bytes per second");
-        let mut words = self.log.words().rev().filter(|line| !is_statistics(line));
-        let last = words.next().unwrap_or("ssh ended without a word");
-        last.to_owned()
+        failure::last_words(&self.log).unwrap_or_else(|| "ssh ended without a word".to_owned())
     }
 
     /// Ends the connection.

@@ -104,6 +104,13 @@ struct Program {
     asker: Option<PathBuf>,
 }
 
+impl Program {
+    /// Whether the log of a connection tells when a command is begun and when its status comes.
+    fn tells_all(&self) -> bool {
+        self.version >= (8, 5)
+    }
+}
+
 /// What one connection asks of hoist.
 struct Demands<'a> {
     answers: Answers,

@@ -24,8 +24,10 @@ use crate::transport::{End, Process, Progress, Work};
 /// How long a pipe may stay silent and open after the exit status, before it counts as held by
 /// something the command left behind.
 const LINGER: Duration = Duration::from_secs(1);
+/// What can still be under way when the status arrives. Whoever writes more is not the command.
+const LINGER_BYTES: usize = 4 * 1024 * 1024;
 /// How long the connection's `ssh` has to say why it ended.
-const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
+pub(super) const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 /// Both pipes are read twice to find out which process to send a signal to.
 const READS_FOR_START: usize = 4;
 /// The name of a signal that ssh didn't tell, and hoist didn't send.
@@ -42,6 +44,8 @@ pub(super) struct OpenSshProcess {
     sent: Option<Signal>,
     /// Runs while the status has come and the pipes are silent.
     linger: Option<Timer>,
+    /// Read since the status has come.
+    linger_bytes: usize,
     /// The command's own `ssh` has ended, so; runs while the connection's may say why.
     gone: Option<(End, Timer)>,
     end: Option<End>,
@@ -61,12 +65,19 @@ impl OpenSshProcess {
             early: early.into_iter().collect(),
             sent: None,
             linger: None,
+            linger_bytes: 0,
             gone: None,
             end: None,
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<Progress> {
+        if self.linger_bytes > LINGER_BYTES && self.end.is_none() {
+            self.end = self.told().map(|status| End::Exited {
+                status,
+                is_held: true,
+            });
+        }
         if self.end.is_none() {
             if let Some(pipe) = self.poll_output(cx, buffer) {
                 return Poll::Ready(pipe);
@@ -98,6 +109,9 @@ impl OpenSshProcess {
         match told {
             Some(output @ Progress::Output(_)) => {
                 self.linger = None;
+                if self.told().is_some() {
+                    self.linger_bytes += buffer.len();
+                }
                 Some(output)
             }
             Some(Progress::Ended(end)) => {
@@ -140,8 +154,22 @@ impl OpenSshProcess {
     /// Returns what became of a command whose `ssh` has ended.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Option<End> {
         let known = self.tail.log.status().or_else(|| self.told());
+        let channel = self.tail.log.channel.unwrap_or_default();
+        let is_cut = self.connection.asks(|master| master.log.is_cut(channel));
+        let why = self.connection.asks(Master::last_words).unwrap_or_default();
         let (end, timer) = self.gone.as_mut()?;
         let own = match (&*end, known) {
+            (End::Exited { .. }, Some(status)) if is_cut == Some(true) => {
+                // ssh says why at last.
+                let is_over = self.connection.asks(|master| master.is_over);
+                let is_time_up = Pin::new(timer).poll(cx).is_ready();
+                return (is_over == Some(true) || is_time_up).then(|| End::Lost {
+                    message: format!(
+                        "the connection broke after the command had ended ({status}) and before \
+                         all of its output had come: {why}"
+                    ),
+                });
+            }
             (End::Exited { .. }, Some(status)) => {
                 return Some(End::Exited {
                     status,
@@ -154,7 +182,6 @@ impl OpenSshProcess {
         let is_time_up = Pin::new(timer).poll(cx).is_ready();
         let message = match self.connection.asks(|master| master.is_over) {
             Some(true) => {
-                let why = self.connection.asks(Master::last_words).unwrap_or_default();
                 format!("the connection broke while the command ran: {why}")
             }
             Some(false) if !is_time_up => return None,

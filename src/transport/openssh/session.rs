@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -13,14 +13,14 @@ use std::process::Stdio;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use async_io::Async;
+use async_io::{Async, Timer};
 use futures_lite::AsyncRead;
 
 use super::Program;
 use super::arguments::Arguments;
 use super::log::ClientLog;
 use super::master::Master;
-use super::process::OpenSshProcess;
+use super::process::{LAST_WORDS_TIME, OpenSshProcess};
 use crate::host::Endpoint;
 use crate::outcome::{Kind, Login};
 use crate::quote::{self, Marker};
@@ -196,58 +196,108 @@ impl OpenSshSession {
             message: error.to_string(),
         })?;
         let started = self.0.start(request, &marker, exec);
-        let (mut wrapped, mut tail) = started.map_err(|error| SpawnError {
+        let (wrapped, tail) = started.map_err(|error| SpawnError {
             kind: Kind::Channel,
             message: format!("cannot start ssh: {error}"),
         })?;
-        let mut first = Vec::new();
-        let began = poll_fn(|cx| self.poll_beginning(cx, &mut tail, &mut wrapped, &mut first));
-        let early = began.await?;
+        let mut beginning = Beginning {
+            connection: &self.0,
+            tail,
+            wrapped,
+            first: Vec::new(),
+            ended: None,
+        };
+        let early = poll_fn(|cx| beginning.poll(cx)).await?;
         Ok(OpenSshProcess::new(
             Rc::clone(&self.0),
-            wrapped,
-            tail,
-            early.map(|progress| (progress, first)),
+            beginning.wrapped,
+            beginning.tail,
+            early.map(|progress| (progress, beginning.first)),
         ))
     }
+}
 
-    /// Waits until the command has its channel; what it wrote by then is kept.
-    fn poll_beginning(
-        &self,
-        cx: &mut Context<'_>,
-        tail: &mut Tail,
-        wrapped: &mut Wrapped,
-        first: &mut Vec<u8>,
-    ) -> Poll<Result<Option<Progress>, SpawnError>> {
-        self.0.poll(cx);
-        tail.poll(cx);
-        if tail.log.channel.is_some() {
-            return Poll::Ready(Ok(None));
+/// A command that is being started.
+struct Beginning<'a> {
+    connection: &'a Connection,
+    tail: Tail,
+    wrapped: Wrapped,
+    /// What it wrote before it was known that it runs.
+    first: Vec<u8>,
+    /// Its `ssh` has ended; runs while that of the connection may say why.
+    ended: Option<(Progress, Timer)>,
+}
+
+impl Beginning<'_> {
+    /// Waits until the host runs the command; what was read by then is kept.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Progress>, SpawnError>> {
+        let told = match &self.ended {
+            Some(_) => None,
+            None => match self.wrapped.poll(cx, &mut self.first) {
+                Poll::Ready(told) => Some(told),
+                Poll::Pending => None,
+            },
+        };
+        // After its pipes: whatever came there, the logs told before.
+        self.connection.poll(cx);
+        self.tail.poll(cx);
+        if let Some(refusal) = &self.tail.log.refusal {
+            return refused(
+                Kind::Channel,
+                format!("the host refused a channel: {refusal}"),
+            );
         }
-        if let Some(refusal) = &tail.log.refusal {
-            let message = format!("the host refused a channel: {refusal}");
-            return Poll::Ready(Err(SpawnError {
-                kind: Kind::Channel,
-                message,
-            }));
+        match told {
+            told if self.is_running() => {
+                let ended = self.ended.take().map(|(ended, _)| ended);
+                return Poll::Ready(Ok(told.or(ended)));
+            }
+            // ssh says so in the command's place.
+            Some(Progress::Output(_)) if self.first.starts_with(b"exec request failed") => {
+                let message = "the host refused to run the command".to_owned();
+                return refused(Kind::Channel, message);
+            }
+            Some(Progress::Output(_)) => return Poll::Ready(Ok(told)),
+            Some(told) => self.ended = Some((told, Timer::after(LAST_WORDS_TIME))),
+            None => {}
         }
-        match wrapped.poll(cx, first) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(told) => {
-                // Whatever it was, its log is written by now.
-                tail.poll(cx);
-                if tail.log.channel.is_some() || matches!(told, Progress::Output(_)) {
-                    return Poll::Ready(Ok(Some(told)));
-                }
-                let why = self.0.asks(Master::last_words).unwrap_or_default();
+        self.poll_ended(cx)
+    }
+
+    /// Whether the host has agreed to run the command, as far as the logs tell.
+    fn is_running(&self) -> bool {
+        self.tail.log.channel.is_some_and(|channel| {
+            let is_accepted = |master: &Master| {
+                !self.connection.program.tells_all() || master.log.is_accepted(channel)
+            };
+            self.connection.asks(is_accepted).unwrap_or(true)
+        })
+    }
+
+    /// Says why the command's `ssh` has ended, as soon as that is known.
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Progress>, SpawnError>> {
+        let Some((_, timer)) = &mut self.ended else {
+            return Poll::Pending;
+        };
+        let is_time_up = Pin::new(timer).poll(cx).is_ready();
+        match self.connection.asks(|master| master.is_over) {
+            Some(false) if !is_time_up => Poll::Pending,
+            Some(false) if self.tail.log.channel.is_some() => {
+                let message = "the host refused to run the command: it closed the channel";
+                refused(Kind::Channel, message.to_owned())
+            }
+            _ => {
+                let why = self.connection.asks(Master::last_words);
+                let why = why.unwrap_or_else(|| "ssh ended without a word".to_owned());
                 let message = format!("the connection broke before the command ran: {why}");
-                Poll::Ready(Err(SpawnError {
-                    kind: Kind::Lost,
-                    message,
-                }))
+                refused(Kind::Lost, message)
             }
         }
     }
+}
+
+fn refused<T>(kind: Kind, message: String) -> Poll<Result<T, SpawnError>> {
+    Poll::Ready(Err(SpawnError { kind, message }))
 }
 
 impl Session for OpenSshSession {
