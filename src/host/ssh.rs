@@ -130,8 +130,8 @@ pub struct SshSettings {
     pub connect_timeout: Option<Duration>,
     /// Connections tried before the host counts as unreachable, at least 1.
     pub connection_attempts: u32,
-    /// How often a silent host is asked for a sign of life while a command runs; zero: never. Less
-    /// than 2 s counts as 2 s.
+    /// How often a silent host is asked for a sign of life while a command runs, or hosts are led
+    /// through it; zero: never. Less than 2 s counts as 2 s.
     pub keepalive: Duration,
     /// So many of them without an answer, and the host is lost.
     pub keepalive_count: u32,

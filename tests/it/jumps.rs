@@ -2,16 +2,19 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::fleet::{Fleet, over_openssh, transport};
 use crate::support::listener::DeadPort;
 use crate::support::sshd::{self, Sshd};
+use crate::support::tree::{descendants, is_gone, kill};
 use crate::support::{PATIENCE, installed, names};
 
 /// Hosts of one server, and a bastion before them that is a server of its own.
 struct Site {
-    _hosts: Sshd,
+    hosts: Sshd,
     bastion: Sshd,
     fleet: Fleet,
 }
@@ -29,15 +32,37 @@ impl Site {
         let bastion = bastion.start();
         bastion.authorize(&hosts.client_key.public());
         let fleet = Fleet::new().served(pattern, &hosts).log(&bastion.log());
-        let known = fleet.known_hosts();
-        let key = bastion.host_keys[0].public();
-        let line = format!("[127.0.0.1]:{} {key}\n", bastion.port());
-        fleet.write_known_hosts(&(known + &line));
-        Self {
-            _hosts: hosts,
+        let site = Self {
+            hosts,
             bastion,
             fleet,
-        }
+        };
+        site.with_known_bastion()
+    }
+
+    fn with_known_bastion(self) -> Self {
+        let known = self.fleet.known_hosts();
+        let key = self.bastion.host_keys[0].public();
+        let line = format!("[127.0.0.1]:{} {key}\n", self.bastion.port());
+        self.fleet.write_known_hosts(&(known + &line));
+        self
+    }
+
+    /// Adds one that stands between two others in a run of one at a time: it tells that it is ready,
+    /// and ends when there is a file `go`.
+    fn with_a_pause_before(self, last: &str) -> Self {
+        let tree = self.fleet.tree().path().display();
+        let act = format!(
+            "echo ready > {tree}/announcements; while [ ! -e {tree}/go ]; do sleep 0.05; done"
+        );
+        let fleet = self.fleet.hosts("pause").acts("pause", &act);
+        let fleet = fleet.served(last, &self.hosts);
+        Self { fleet, ..self }.with_known_bastion()
+    }
+
+    /// Returns the processes that serve the bastion's connections.
+    fn sessions(&self) -> Vec<u32> {
+        descendants(self.bastion.pid())
     }
 
     /// Returns the bastion as `-J` names it.
@@ -358,6 +383,95 @@ fn a_person_is_asked_about_the_bastion_once_and_then_about_those_behind_it() {
     let ended = running.wait(PATIENCE);
     ended.code(0);
     assert_eq!(site.fleet.known_hosts().lines().count(), 3, "{ended}");
+}
+
+/// Freezes a bastion under three commands, and checks what becomes of them.
+fn freezes(config_text: &str) {
+    let site = Site::with("web[1-3]", &[]);
+    let staying = site.fleet.staying();
+    let fleet = names("web[1-3]")
+        .iter()
+        .fold(site.fleet, |fleet, name| fleet.acts(name, &staying));
+    let site = Site { fleet, ..site }.with_known_bastion();
+    site.fleet.tree().write("home/.ssh/config", config_text);
+    let announcements = site.fleet.announcements();
+    let line = format!("run -J {} -o jsonl -- {}", site.jump(), site.fleet.act());
+    let command = site.fleet.command(&line);
+    let running = command.env("HOIST_SSH_CONFIG", config(&site.fleet)).start();
+    for name in names("web[1-3]") {
+        announcements.shows(&format!("{name} is ready"));
+    }
+    let frozen = site.sessions();
+    assert!(!frozen.is_empty(), "somebody serves the bastion's session");
+    for pid in &frozen {
+        let pid = Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+    }
+    let since = Instant::now();
+    let ended = running.wait(PATIENCE);
+    let took = since.elapsed();
+    for pid in frozen {
+        kill(pid);
+    }
+    for name in names("web[1-3]") {
+        ended.became(&name, "failed", "lost");
+        let message = ended.record(&name).text("message");
+        let words = "the connection to the jump host 127.0.0.1 broke: no sign of life for 4s";
+        assert!(message.contains(words), "{message}");
+    }
+    // So long a silence, told at the next heartbeat, and whatever the machine takes.
+    assert!(took < Duration::from_secs(4 + 2 + 5), "{took:?}");
+}
+
+#[test]
+fn a_bastion_that_freezes_is_lost_with_those_behind_it() {
+    freezes("Host *\n ServerAliveInterval 2\n ServerAliveCountMax 2\n");
+}
+
+#[test]
+fn a_bastion_that_freezes_is_noticed_where_nobody_else_would() {
+    freezes(
+        "Host web*\n ServerAliveInterval 0\n\
+         Host *\n ServerAliveInterval 2\n ServerAliveCountMax 2\n",
+    );
+}
+
+/// Runs one host, then the pause and what happens in it, then another host.
+fn runs_with_a_pause(happens: impl FnOnce(&Site)) -> Site {
+    let site = Site::with("web1", &[]).with_a_pause_before("web2");
+    let announcements = site.fleet.announcements();
+    let (jump, act) = (site.jump(), site.fleet.act());
+    let line = format!("run --fan-out 1 -J {jump} -o jsonl -- {act}");
+    let running = site.fleet.command(&line).start();
+    announcements.shows("ready");
+    assert_eq!(site.logins(), 1);
+    happens(&site);
+    site.fleet.tree().write("go", "");
+    let ended = running.wait(PATIENCE);
+    ended.code(0);
+    assert_eq!(ended.record("web2").number("attempts"), 1, "{ended}");
+    assert_eq!(site.logins(), 2, "{ended}");
+    site
+}
+
+#[test]
+fn a_session_that_died_while_nobody_needed_it_is_made_again() {
+    runs_with_a_pause(|site| {
+        let sessions = site.sessions();
+        assert!(!sessions.is_empty(), "it is still there");
+        for pid in sessions {
+            kill(pid);
+            assert!(is_gone(pid, PATIENCE), "{pid}");
+        }
+    });
+}
+
+#[test]
+fn a_session_that_nobody_needs_is_closed() {
+    runs_with_a_pause(|site| {
+        let log = site.bastion.log();
+        assert!(log.wait_for("Received disconnect from", PATIENCE), "{log}");
+    });
 }
 
 // One session for many hosts is hoist's own; and `ssh` may end before such a command has spoken.

@@ -36,12 +36,11 @@ pub(super) async fn dial(
         }
         Route::Jump(jump) => {
             let (address, port) = (&endpoint.address, endpoint.port);
-            let end = guide.lead(jump, address, port, phase).await?;
-            Stream::of_pair(end, None)
+            Stream::of_jump(guide.lead(jump, address, port, phase).await?)
         }
         Route::Command(line) => {
             phase.set(Phase::Connect);
-            ProxyCommand::start(line).and_then(|(command, end)| Stream::of_pair(end, Some(command)))
+            ProxyCommand::start(line).and_then(|(command, end)| Stream::of_command(end, command))
         }
     };
     stream.map_err(|error| {

@@ -8,12 +8,12 @@
 //! within what sshd lets log in at once.
 //!
 //! libssh2 opens one channel of a session at a time, and a host that doesn't answer its jump host
-//! holds that up: who has waited long enough gets a further session.
+//! holds that up: who has waited long enough gets a further session. One that breaks, or is silent
+//! for too long, ends with those it carries, who are told ([`Fate`]); one that nobody needs is closed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::os::unix::net::UnixStream;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,6 +32,9 @@ use crate::outcome::Kind;
 use crate::transport::{ConnectError, Phase, Work};
 
 mod bridge;
+mod fate;
+
+pub(super) use fate::{Fate, Lead};
 
 /// Channels on one session.
 const MAX_CHANNELS: usize = 64;
@@ -40,6 +43,8 @@ const FEW_SESSIONS: usize = 8;
 /// How long somebody waits for a session before another one is made.
 const SHORT_WAIT: Duration = Duration::from_millis(30);
 const LONG_WAIT: Duration = Duration::from_secs(1);
+/// How often a way is asked for, where sessions break before they lead anywhere.
+const TRIES: usize = 3;
 /// How long a jump host that failed is not tried again.
 const FAILURE_KEPT: Duration = Duration::from_secs(3);
 /// How long a failure is news to those who waited for it.
@@ -57,7 +62,7 @@ struct Request {
 enum Answer {
     /// The jump host is there and was asked to connect.
     Asked,
-    Done(Result<UnixStream, ConnectError>),
+    Done(Result<Lead, ConnectError>),
 }
 
 /// Somebody who finds ways through jump hosts.
@@ -70,7 +75,7 @@ pub(super) trait Guide {
         address: &'a Address,
         port: Port,
         phase: &'a Cell<Phase>,
-    ) -> Work<'a, Result<UnixStream, ConnectError>>;
+    ) -> Work<'a, Result<Lead, ConnectError>>;
 }
 
 /// The thread on which jump hosts are reached, started when it is needed first.
@@ -101,7 +106,7 @@ impl Guide for Jumps {
         address: &'a Address,
         port: Port,
         phase: &'a Cell<Phase>,
-    ) -> Work<'a, Result<UnixStream, ConnectError>> {
+    ) -> Work<'a, Result<Lead, ConnectError>> {
         Box::pin(async move {
             phase.set(Phase::Jump);
             let (answer, answers) = async_channel::bounded(2);
@@ -168,13 +173,21 @@ struct Carrier {
     channels: Cell<usize>,
     is_opening: Cell<bool>,
     orders: Sender<Order>,
+    fate: Arc<Fate>,
+}
+
+/// Where a session belongs.
+struct Place {
+    way: Weak<Way>,
+    carrier: Weak<Carrier>,
+    fate: Arc<Fate>,
 }
 
 /// A channel to open.
 struct Order {
     host: String,
     port: u16,
-    answer: Sender<Result<UnixStream, ConnectError>>,
+    answer: Sender<Result<Lead, ConnectError>>,
 }
 
 impl Guide for Rc<Pool> {
@@ -184,36 +197,26 @@ impl Guide for Rc<Pool> {
         address: &'a Address,
         port: Port,
         phase: &'a Cell<Phase>,
-    ) -> Work<'a, Result<UnixStream, ConnectError>> {
+    ) -> Work<'a, Result<Lead, ConnectError>> {
         Box::pin(async move {
             phase.set(Phase::Jump);
-            let carrier = self.carrier(jump).await?;
-            phase.set(Phase::Connect);
-            carrier.open(jump, address, port).await
+            let asked = || phase.set(Phase::Connect);
+            self.find(jump, address, port, asked).await
         })
     }
 }
 
 impl Carrier {
-    /// Has a channel opened on the place that was taken.
-    async fn open(
-        &self,
-        jump: &Endpoint,
-        address: &Address,
-        port: Port,
-    ) -> Result<UnixStream, ConnectError> {
+    /// Has a channel opened on the place that was taken; `None` if the session ends meanwhile.
+    async fn open(&self, address: &Address, port: Port) -> Option<Result<Lead, ConnectError>> {
         let (answer, answers) = async_channel::bounded(1);
         let order = Order {
             host: address.to_string(),
             port: port.get(),
             answer,
         };
-        let broken = || {
-            let message = format!("the connection to the jump host {} broke", jump.name);
-            ConnectError::transient(Kind::Lost, message)
-        };
-        self.orders.send(order).await.map_err(|_| broken())?;
-        answers.recv().await.map_err(|_| broken())?
+        self.orders.send(order).await.ok()?;
+        answers.recv().await.ok()
     }
 }
 
@@ -225,15 +228,34 @@ impl Pool {
             port,
             answer,
         } = request;
-        let result = match self.carrier(&jump).await {
-            Err(failure) => Err(failure),
-            Ok(carrier) => {
-                // Whoever gave up hears nothing.
-                let _ = answer.send(Answer::Asked).await;
-                carrier.open(&jump, &address, port).await
-            }
-        };
+        // Whoever gave up hears nothing.
+        let asked = || drop(answer.try_send(Answer::Asked));
+        let result = self.find(&jump, &address, port, asked).await;
         let _ = answer.send(Answer::Done(result)).await;
+    }
+
+    /// Finds a way to an address; tells when a session is there and was asked to lead on.
+    ///
+    /// A session may turn out to be gone when it is asked: nothing was lost then but a moment.
+    async fn find(
+        self: &Rc<Self>,
+        jump: &Arc<Endpoint>,
+        address: &Address,
+        port: Port,
+        asked: impl Fn(),
+    ) -> Result<Lead, ConnectError> {
+        let mut fate = None;
+        for _ in 0..TRIES {
+            let carrier = self.carrier(jump).await?;
+            asked();
+            if let Some(result) = carrier.open(address, port).await {
+                return result;
+            }
+            fate = carrier.fate.end().map(str::to_owned);
+        }
+        let broke = || format!("the connection to the jump host {} broke", jump.name);
+        let message = fate.unwrap_or_else(broke);
+        Err(ConnectError::transient(Kind::Lost, message))
     }
 
     /// Returns a session with room on which nothing is being opened, and takes a place on it.
@@ -283,10 +305,15 @@ impl Pool {
                     channels: Cell::new(0),
                     is_opening: Cell::new(false),
                     orders,
+                    fate: Arc::default(),
                 });
                 way.sessions.borrow_mut().push(Rc::clone(&carrier));
-                let (way, own) = (Rc::downgrade(&way), Rc::downgrade(&carrier));
-                let bridge = Bridge::new(link, jump, way, own, inbox);
+                let place = Place {
+                    way: Rc::downgrade(&way),
+                    carrier: Rc::downgrade(&carrier),
+                    fate: Arc::clone(&carrier.fate),
+                };
+                let bridge = Bridge::new(link, jump, place, inbox);
                 self.executor.spawn(bridge.work()).detach();
             }
             Err(failure) => {

@@ -10,10 +10,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_lite::future::{self, FutureExt};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use ssh2::BlockDirections;
 
 use super::ffi::{self, EAGAIN};
 use super::inbox;
+use super::jump::Fate;
 use super::opening::{self, Opening};
 use super::stream::Stream;
 use super::traffic::Traffic;
@@ -210,7 +212,7 @@ impl Link {
         let inbox = &self.traffic.inbox;
         let is_unreadable = error.is_unreadable();
         error.is_down |= is_unreadable || inbox.has_farewell() || inbox.is_end_told();
-        if let (true, Some(end)) = (error.is_down, self.end()) {
+        if let (true, Some(end)) = (error.is_down, self.end_of_way().or_else(|| self.end())) {
             error.message = end;
         } else if is_unreadable {
             error.message = format!("what the host sent can't be read (libssh2 error {code})");
@@ -218,17 +220,43 @@ impl Link {
         error
     }
 
-    /// Asks for a sign of life, unless something is on its way to the host anyway.
+    /// Returns how the session to the jump host ended that leads to the host, if it did.
+    pub(super) fn end_of_way(&self) -> Option<String> {
+        self.stream.fate()?.end().map(str::to_owned)
+    }
+
+    /// Whether something has come that was not read yet.
+    pub(super) fn has_unread(&self) -> bool {
+        self.is_ready_for(PollFlags::IN)
+    }
+
+    fn is_ready_for(&self, flags: PollFlags) -> bool {
+        let mut sockets = [PollFd::new(&self.stream, flags)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        rustix::event::poll(&mut sockets, Some(&now)).is_ok_and(|count| count > 0)
+    }
+
+    /// Asks for a sign of life, unless something is on its way to the host anyway. Only where there
+    /// is room for all of it: libssh2 could not go on with half of it after something else.
     pub(super) fn keep_alive(&self) {
-        if !self.is_sending() {
+        if !self.is_sending() && self.is_ready_for(PollFlags::OUT) {
             // A connection that is gone shows in the next read.
             let _ = self.session.keepalive_send();
         }
     }
 
-    /// Whether the host has sent nothing for so long.
+    /// Whether the host has sent nothing for so long, and that is not for its jump host to explain.
     pub(super) fn is_silent_for(&self, limit: Duration) -> bool {
-        self.heard_at.get().elapsed() >= limit
+        let is_way_doubtful = self.stream.fate().is_some_and(Fate::is_doubtful);
+        !is_way_doubtful && self.silence() >= limit
+    }
+
+    /// Returns for how long the host has sent nothing.
+    pub(super) fn silence(&self) -> Duration {
+        self.heard_at.get().elapsed()
     }
 
     /// Ends the connection; what still waits on it fails from now on.
@@ -288,6 +316,15 @@ fn is_gone(code: i32) -> bool {
 }
 
 impl LinkError {
+    /// Returns the error of a connection on which nothing came for so long.
+    pub(super) fn silent(limit: Duration) -> Self {
+        Self {
+            code: libssh2_sys::LIBSSH2_ERROR_TIMEOUT,
+            message: format!("no sign of life for {limit:?}"),
+            is_down: true,
+        }
+    }
+
     /// Returns the words on one line, fit to be shown.
     pub(super) fn plain(&self) -> String {
         opening::cut(crate::host::escaped(self.message.trim()), MAX_SHOWN)

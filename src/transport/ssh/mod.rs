@@ -186,10 +186,9 @@ impl Ssh {
     ) -> Result<SshSession, ConnectError> {
         let (link, login) = self.inner.log_in_to(endpoint, phase, &self.jumps).await?;
         let window = self.inner.options.window;
-        let interval = endpoint.ssh.keepalive;
         let channel_options = ChannelOptions {
             window: if window == 0 { WINDOW } else { window },
-            keepalive: (!interval.is_zero()).then(|| interval.max(MIN_KEEPALIVE)),
+            keepalive: keepalive(&endpoint.ssh),
             keepalive_count: endpoint.ssh.keepalive_count.max(1),
         };
         Ok(SshSession::new(link, channel_options, login))
@@ -214,6 +213,11 @@ impl Inner {
         })?;
         match self.authenticate(&link, endpoint, phase).await {
             Ok(login) => Ok((link, login)),
+            // Whatever went wrong, it went wrong there; another session may do.
+            Err(_) if link.end_of_way().is_some() => Err(ConnectError::busy(
+                Kind::Lost,
+                link.end_of_way().unwrap_or_default(),
+            )),
             Err(mut failure) => {
                 if let Some(said) = link.said() {
                     failure.message = format!("{}; ProxyCommand said: {said}", failure.message);
@@ -396,6 +400,12 @@ fn settings_of(hosts: &[Endpoint]) -> Vec<&SshSettings> {
         }
     }
     found
+}
+
+/// Returns how often a silent host is asked for a sign of life, if at all.
+fn keepalive(settings: &SshSettings) -> Option<Duration> {
+    let interval = settings.keepalive;
+    (!interval.is_zero()).then(|| interval.max(MIN_KEEPALIVE))
 }
 
 fn prefer(link: &Link, method: MethodType, names: &str) -> Result<(), ConnectError> {

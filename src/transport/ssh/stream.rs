@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_io::Async;
 use rustix::net;
 
+use super::jump::{Fate, Lead};
 use super::proxy::ProxyCommand;
 
 /// A connected stream; clones are the same one.
@@ -19,6 +20,8 @@ pub(super) struct Stream {
     peer: Option<Arc<str>>,
     /// The command that leads to the host; ended with the last clone.
     command: Option<Arc<ProxyCommand>>,
+    /// The fate of the session to a jump host that leads to the host.
+    fate: Option<Arc<Fate>>,
 }
 
 impl Stream {
@@ -30,15 +33,31 @@ impl Stream {
             socket: Arc::new(Async::new_nonblocking(socket)?),
             peer: peer.map(Into::into),
             command: None,
+            fate: None,
         })
     }
 
-    pub(super) fn of_pair(end: UnixStream, command: Option<ProxyCommand>) -> std::io::Result<Self> {
+    pub(super) fn of_command(end: UnixStream, command: ProxyCommand) -> std::io::Result<Self> {
         Ok(Self {
             socket: Arc::new(Async::new(OwnedFd::from(end))?),
             peer: None,
-            command: command.map(Arc::new),
+            command: Some(Arc::new(command)),
+            fate: None,
         })
+    }
+
+    pub(super) fn of_jump(lead: Lead) -> std::io::Result<Self> {
+        Ok(Self {
+            socket: Arc::new(Async::new(OwnedFd::from(lead.end))?),
+            peer: None,
+            command: None,
+            fate: Some(lead.fate),
+        })
+    }
+
+    /// Returns the fate of the session to a jump host that leads there, if there is one.
+    pub(super) fn fate(&self) -> Option<&Fate> {
+        self.fate.as_deref()
     }
 
     pub(super) fn socket(&self) -> &Async<OwnedFd> {

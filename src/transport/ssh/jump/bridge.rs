@@ -4,25 +4,28 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
-use std::rc::Weak;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use async_channel::Receiver;
-use async_io::Async;
-use futures_lite::future;
+use async_io::{Async, Timer};
+use futures_lite::future::{self, Future as _};
 use futures_lite::stream::Stream as _;
 
-use super::{Carrier, Order, Way};
+use super::{Lead, Order, Place};
 use crate::host::Endpoint;
 use crate::outcome::Kind;
 use crate::transport::ConnectError;
 use crate::transport::ssh::ffi::{EAGAIN, RawChannel};
-use crate::transport::ssh::inbox;
 use crate::transport::ssh::link::{Link, LinkError};
+use crate::transport::ssh::{inbox, keepalive};
 
 /// Read and written at once, in bytes.
 const PIECE_BYTES: usize = 16 * 1024;
+/// How long a session that nobody needs is kept. It is not read from meanwhile, and sshd may be set to
+/// end those that answer nothing.
+const IDLE: Duration = Duration::from_secs(10);
 /// Receive window of a channel, as libssh2 makes it.
 const WINDOW: u32 = 2 * 1024 * 1024;
 
@@ -32,8 +35,7 @@ const WINDOW: u32 = 2 * 1024 * 1024;
 /// it may send, so that call is made again before anything else.
 pub(super) struct Bridge {
     link: Link,
-    way: Weak<Way>,
-    carrier: Weak<Carrier>,
+    place: Place,
     jump: Arc<Endpoint>,
     orders: Pin<Box<Receiver<Order>>>,
     opening: Option<Order>,
@@ -41,6 +43,18 @@ pub(super) struct Bridge {
     closing: Vec<RawChannel>,
     /// The call whose packet is not gone yet.
     sending: Option<Job>,
+    /// Goes off when the jump host is to be asked for a sign of life.
+    heartbeat: Timer,
+    /// After so long a silence it is gone.
+    patience: Duration,
+    /// Since when it would have been heard.
+    listening_since: Option<Instant>,
+    /// When it was asked last, unless it has answered.
+    asked_at: Option<Instant>,
+    /// Since when nobody has needed the session.
+    idle_since: Option<Instant>,
+    /// Goes off when that is long enough.
+    idle: Timer,
 }
 
 /// A call that may send.
@@ -99,14 +113,21 @@ impl Bridge {
     pub(super) fn new(
         link: Link,
         jump: Arc<Endpoint>,
-        way: Weak<Way>,
-        carrier: Weak<Carrier>,
+        place: Place,
         orders: Receiver<Order>,
     ) -> Self {
+        let interval = keepalive(&jump.ssh);
         Self {
             link,
-            way,
-            carrier,
+            place,
+            heartbeat: interval.map_or_else(Timer::never, Timer::interval),
+            patience: interval
+                .unwrap_or_default()
+                .saturating_mul(jump.ssh.keepalive_count.max(1)),
+            listening_since: None,
+            asked_at: None,
+            idle_since: None,
+            idle: Timer::never(),
             jump,
             orders: Box::pin(orders),
             opening: None,
@@ -116,29 +137,56 @@ impl Bridge {
         }
     }
 
-    /// Carries until the session breaks or nobody can ask for anything any more.
+    /// Carries until the session breaks or nobody needs it any more.
     pub(super) async fn work(mut self) {
-        loop {
+        let end = loop {
             inbox::begin_turn();
-            let Ok(is_moved) = self.step() else {
-                break;
-            };
-            if !is_moved && (self.is_done() || self.wait().await.is_err()) {
-                break;
+            match self.step() {
+                Ok(true) => {}
+                // From here on nobody gets a place on it before it has left.
+                Ok(false) if self.is_done() => break None,
+                Ok(false) => {
+                    if let Err(error) = self.wait().await {
+                        break Some(error);
+                    }
+                }
+                Err(error) => break Some(error),
             }
             // However much there is to do, the other jump hosts have their turn.
             future::yield_now().await;
+        };
+        match end {
+            Some(error) => self.place.fate.seal(format!(
+                "the connection to the jump host {} broke: {}",
+                self.jump.name,
+                error.plain()
+            )),
+            // Said once and not waited for: the answer would change nothing.
+            None => drop(self.link.session.disconnect(None, "", None)),
         }
         // Streams that are dropped tell their hosts.
-        if let (Some(way), Some(carrier)) = (self.way.upgrade(), self.carrier.upgrade()) {
+        let (way, carrier) = (self.place.way.upgrade(), self.place.carrier.upgrade());
+        if let (Some(way), Some(carrier)) = (way, carrier) {
             way.leave(&carrier);
         }
         self.link.shut();
     }
 
-    /// Nobody can ask for anything any more.
-    fn is_done(&self) -> bool {
-        self.orders.is_closed() && self.pipes.is_empty() && self.opening.is_none()
+    /// Nobody can ask for anything any more, or nobody has for a while.
+    fn is_done(&mut self) -> bool {
+        let is_unused = self.pipes.is_empty() && self.opening.is_none() && self.closing.is_empty();
+        let places = self.place.carrier.upgrade();
+        let places = places.map_or(0, |carrier| carrier.channels.get());
+        if !is_unused || places > 0 {
+            self.idle_since = None;
+            return is_unused && self.orders.is_closed();
+        }
+        let since = *self.idle_since.get_or_insert_with(|| {
+            let now = Instant::now();
+            self.idle = Timer::at(now + IDLE);
+            now
+        });
+        since.elapsed() >= IDLE || self.orders.is_closed()
     }
 
     /// Does what can be done without waiting; returns whether anything was.
@@ -207,7 +255,8 @@ impl Bridge {
     }
 
     fn give_back(&self, count: usize) {
-        if let (Some(way), Some(carrier)) = (self.way.upgrade(), self.carrier.upgrade()) {
+        if let (Some(way), Some(carrier)) = (self.place.way.upgrade(), self.place.carrier.upgrade())
+        {
             carrier
                 .channels
                 .set(carrier.channels.get().saturating_sub(count));
@@ -247,13 +296,14 @@ impl Bridge {
     }
 
     fn opened(&self) {
-        if let (Some(way), Some(carrier)) = (self.way.upgrade(), self.carrier.upgrade()) {
+        if let (Some(way), Some(carrier)) = (self.place.way.upgrade(), self.place.carrier.upgrade())
+        {
             carrier.is_opening.set(false);
             way.changed.notify(1);
         }
     }
 
-    fn bridged(&mut self, channel: RawChannel) -> io::Result<UnixStream> {
+    fn bridged(&mut self, channel: RawChannel) -> io::Result<Lead> {
         let (ours, theirs) = UnixStream::pair()?;
         self.link.allow_window(WINDOW);
         self.pipes.push(Pipe {
@@ -263,7 +313,10 @@ impl Bridge {
             to_stream: Piece::new(),
             is_over: false,
         });
-        Ok(theirs)
+        Ok(Lead {
+            end: theirs,
+            fate: Arc::clone(&self.place.fate),
+        })
     }
 
     /// Says why the jump host would not connect (RFC 4254 §5.1 gives the reasons).
@@ -287,15 +340,33 @@ impl Bridge {
     }
 
     fn poll_moved(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        if self.sending.is_some() {
-            return self.link.poll_sendable(cx);
+        // Without anybody who reads, what has come stays where it is; who writes may have to wait for
+        // leave to go on, which comes the same way.
+        let is_busy = |pipe: &Pipe| pipe.to_stream.is_empty() || !pipe.to_channel.is_empty();
+        let is_listening =
+            self.opening.is_some() || !self.closing.is_empty() || self.pipes.iter().any(is_busy);
+        let moved = if self.sending.is_some() {
+            self.link.poll_sendable(cx)
+        } else {
+            self.poll_both_sides(is_listening, cx)
+        };
+        if moved.is_ready() {
+            return moved;
         }
+        if self.idle_since.is_some() && Pin::new(&mut self.idle).poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_silence(is_listening || self.sending.is_some(), cx)
+    }
+
+    /// Looks at the session, where somebody listens, the orders, and the streams of hosts.
+    fn poll_both_sides(
+        &mut self,
+        is_listening: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), LinkError>> {
         let mut is_ready = false;
-        let is_reading = self.pipes.iter().any(|pipe| pipe.to_stream.is_empty());
-        // Without anybody who reads, what has come stays where it is.
-        if (is_reading || self.opening.is_some() || !self.closing.is_empty())
-            && let Poll::Ready(result) = self.link.poll_ready(cx)
-        {
+        if is_listening && let Poll::Ready(result) = self.link.poll_ready(cx) {
             return Poll::Ready(result);
         }
         if self.opening.is_none()
@@ -318,6 +389,53 @@ impl Bridge {
         } else {
             Poll::Pending
         }
+    }
+
+    /// Asks for signs of life; fails when there was none for too long.
+    fn poll_silence(
+        &mut self,
+        is_listening: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), LinkError>> {
+        if !is_listening {
+            self.listening_since = None;
+        } else if self.listening_since.is_none() {
+            self.listening_since = Some(Instant::now());
+        }
+        let is_answered = |asked: Instant| self.link.silence() < asked.elapsed();
+        if self.asked_at.is_some_and(is_answered) {
+            self.asked_at = None;
+            self.place.fate.set_doubtful(false);
+        }
+        while Pin::new(&mut self.heartbeat).poll_next(cx).is_ready() {
+            if let Err(error) = self.beat() {
+                return Poll::Ready(Err(error));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn beat(&mut self) -> Result<(), LinkError> {
+        let Some(since) = self.listening_since else {
+            return Ok(());
+        };
+        // What can't be read before something else is sent is a sign of life as well.
+        if self.link.has_unread() {
+            self.listening_since = Some(Instant::now());
+            return Ok(());
+        }
+        let limit = self.patience;
+        if since.elapsed() >= limit && self.link.silence() >= limit {
+            return Err(LinkError::silent(limit));
+        }
+        if self.sending.is_none() {
+            self.link.keep_alive();
+        }
+        if self.asked_at.is_none() {
+            self.asked_at = Some(Instant::now());
+            self.place.fate.set_doubtful(true);
+        }
+        Ok(())
     }
 }
 
