@@ -22,7 +22,6 @@ use crossbeam_channel::Receiver;
 use thiserror::Error;
 
 use crate::event::{Event, EventKind, HostIndex, Listener};
-use crate::host::{Endpoint, Route};
 use crate::outcome::{Kind, Outcome, Summary};
 use crate::plan::Plan;
 use crate::transport::{Transport, UnknownKey};
@@ -185,16 +184,8 @@ impl Run<'_> {
 
 /// Returns how many jump hosts are on the way to the host that has most of them.
 fn longest_way(plan: &Plan) -> usize {
-    let jumps = |host: &Endpoint| {
-        let mut route = &host.ssh.route;
-        let mut count = 0;
-        while let Route::Jump(jump) = route {
-            count += 1;
-            route = &jump.ssh.route;
-        }
-        count
-    };
-    plan.hosts.iter().map(jumps).max().unwrap_or(0)
+    let jumps = plan.hosts.iter().map(|host| host.jumps().count());
+    jumps.max().unwrap_or(0)
 }
 
 /// Where events arrive: tells the listeners and keeps the count.

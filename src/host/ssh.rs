@@ -91,6 +91,22 @@ pub enum Route {
     Command(String),
 }
 
+impl Route {
+    fn jump(&self) -> Option<&Arc<Endpoint>> {
+        match self {
+            Self::Jump(jump) => Some(jump),
+            Self::Direct | Self::Command(_) => None,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Returns the jump hosts on the way to the host, the nearest to it first.
+    pub fn jumps(&self) -> impl Iterator<Item = &Arc<Self>> {
+        std::iter::successors(self.ssh.route.jump(), |jump| jump.ssh.route.jump())
+    }
+}
+
 /// How SSH goes about a host. Hosts with equal settings share one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SshSettings {
@@ -186,5 +202,37 @@ impl Default for SshSettings {
             control_path: None,
             openssh: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{HostName, TransportName};
+    use super::*;
+
+    fn through(name: &str, route: Route) -> Endpoint {
+        let name = HostName::parse(name).unwrap();
+        Endpoint {
+            transport: TransportName::Ssh,
+            address: Address::from(&name),
+            port: Port::SSH,
+            user: None,
+            ssh: Arc::new(SshSettings {
+                route,
+                ..SshSettings::default()
+            }),
+            host_key: None,
+            name,
+        }
+    }
+
+    #[test]
+    fn jump_hosts_come_from_the_nearest_to_the_first_one_dialled() {
+        let first = through("first", Route::Command("nc".to_owned()));
+        let second = through("second", Route::Jump(Arc::new(first)));
+        let host = through("host", Route::Jump(Arc::new(second)));
+        let names: Vec<&str> = host.jumps().map(|jump| jump.name.as_str()).collect();
+        assert_eq!(names, ["second", "first"]);
+        assert_eq!(through("host", Route::Direct).jumps().count(), 0);
     }
 }

@@ -387,17 +387,10 @@ fn settings_of(hosts: &[Endpoint]) -> Vec<&SshSettings> {
         .iter()
         .filter(|host| host.transport == TransportName::Ssh);
     for host in over_ssh {
-        let mut next = Some(&*host.ssh);
-        while let Some(settings) = next {
-            if !seen.insert(std::ptr::from_ref(settings)) {
-                break;
-            }
-            found.push(settings);
-            next = match &settings.route {
-                Route::Jump(jump) => Some(&jump.ssh),
-                _ => None,
-            };
-        }
+        let jumps = host.jumps().map(|jump| &*jump.ssh);
+        let way = std::iter::once(&*host.ssh).chain(jumps);
+        // What leads to one that was seen was seen with it.
+        found.extend(way.take_while(|settings| seen.insert(std::ptr::from_ref(*settings))));
     }
     found
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hoist::host::{Endpoint, Route, TransportName};
+use hoist::host::{Endpoint, TransportName};
 use hoist::secret::Secret;
 use hoist::transport::ssh::agent::{Agent, AgentKey};
 use hoist::transport::ssh::identity::{
@@ -117,14 +117,12 @@ fn with_jumps(hosts: &[Endpoint]) -> Vec<&Endpoint> {
     let over_ssh = |host: &&Endpoint| host.transport.is_remote();
     let mut all: Vec<&Endpoint> = hosts.iter().filter(over_ssh).collect();
     let mut seen = HashSet::new();
-    let mut next = 0;
-    while let Some(host) = all.get(next) {
-        if let Route::Jump(jump) = &host.ssh.route
-            && seen.insert(Arc::as_ptr(jump))
-        {
-            all.push(jump);
-        }
-        next += 1;
+    for host in hosts.iter().filter(over_ssh) {
+        // What leads to one that was seen was seen with it.
+        let new = host
+            .jumps()
+            .take_while(|jump| seen.insert(Arc::as_ptr(jump)));
+        all.extend(new.map(|jump| &**jump));
     }
     all
 }

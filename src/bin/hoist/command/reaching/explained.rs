@@ -125,12 +125,7 @@ impl Facts<'_> {
     }
 
     fn route(&mut self, endpoint: &Endpoint) {
-        let mut chain = Vec::new();
-        let mut route = &endpoint.ssh.route;
-        while let Route::Jump(jump) = route {
-            chain.push(jump);
-            route = &jump.ssh.route;
-        }
+        let chain: Vec<_> = endpoint.jumps().collect();
         let from = self.set_or_built_in(Keyword::ProxyJump);
         for jump in chain.into_iter().rev() {
             let user = jump
