@@ -15,6 +15,7 @@ use rustix::process::Signal;
 
 use crate::support::captured::Keep;
 use crate::support::fleet::{Fleet, over};
+use crate::support::listener::SilentPort;
 use crate::support::namespace::{Namespace, in_namespace};
 use crate::support::process::{Running, must};
 use crate::support::sshd::{self, Sshd};
@@ -119,6 +120,25 @@ fn nothing_is_left_when_hoist_is_killed() {
     let running = staying(&fleet);
     let pids = of_runs(&fleet);
     assert!(pids.len() >= 5, "two for each host, and one");
+    running.signal(Signal::KILL);
+    running.wait(PATIENCE);
+    for pid in pids {
+        assert!(is_gone(pid, PATIENCE), "process {pid} is still there");
+    }
+    assert!(fleet.tree().list("tmp").is_empty());
+}
+
+#[test]
+fn what_leads_to_hosts_ends_with_hoist_too() {
+    let silent = SilentPort::open();
+    let sshd = Sshd::start();
+    let fleet = served("web1", &sshd);
+    let jump = format!("{}@127.0.0.1:{}", sshd::user(), silent.port());
+    let line = format!("run -J {jump} --connect-timeout 5m -- true");
+    let running = fleet.command(&line).start();
+    let _visitor = silent.visitor();
+    let pids = of_runs(&fleet);
+    assert!(pids.len() >= 3, "two on the way, and one");
     running.signal(Signal::KILL);
     running.wait(PATIENCE);
     for pid in pids {

@@ -123,6 +123,11 @@ impl Running {
         }
     }
 
+    /// Returns the number of its process group.
+    pub(in crate::transport) fn group(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// Loses nothing when it is not polled to its end: bytes are only taken from a pipe together
     /// with the answer.
     pub(in crate::transport) fn poll(

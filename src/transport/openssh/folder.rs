@@ -1,23 +1,37 @@
 //! The private folder of a run: sockets, logs and what is written down for `ssh` alone.
 //!
 //! Only its owner can enter it. It is gone with the run, also when hoist is killed: a shell waits
-//! at the other end of a pipe that nobody writes to, and removes the folder when the pipe closes.
+//! at the other end of a pipe, and when that closes it removes the folder and ends what is left of
+//! the processes that it was told of.
 
 use std::fs::{File, Permissions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_io::Async;
 use rustix::fs::{Mode, OFlags};
 
-/// Waits for the end of hoist. Removing is tried again, as an `ssh` that ends at the same time may
-/// still be at work there.
+/// Waits for the end of hoist and hears meanwhile which process groups are at work: what an `ssh`
+/// has started in turn doesn't end with it. Removing is tried again, as something that ends at the
+/// same time may still be at work there.
 const KEEPER: &str = r#"trap '' HUP INT TERM
-read -r hoist_end
+hoist_all=' '
+while read -r hoist_do hoist_id; do
+case $hoist_do in
+begun) hoist_all="$hoist_all$hoist_id ";;
+ended) case $hoist_all in
+*" $hoist_id "*) hoist_all="${hoist_all%% "$hoist_id" *} ${hoist_all#* "$hoist_id" }"
+esac
+esac
+done
+for hoist_id in $hoist_all; do
+kill -TERM -- "-$hoist_id" 2>/dev/null || kill -TERM "-$hoist_id" 2>/dev/null
+done
 rm -rf -- "$1" 2>/dev/null
 [ ! -e "$1" ] || { sleep 1; rm -rf -- "$1"; }"#;
 
@@ -25,7 +39,15 @@ rm -rf -- "$1" 2>/dev/null
 pub(super) struct Folder {
     path: PathBuf,
     keeper: Child,
+    /// Where the keeper hears.
+    ear: Mutex<Option<ChildStdin>>,
     numbers: AtomicUsize,
+}
+
+/// A process group that the keeper ends when hoist is gone.
+pub(super) struct Watched {
+    folder: Arc<Folder>,
+    group: u32,
 }
 
 impl Folder {
@@ -35,7 +57,7 @@ impl Folder {
             .prefix("hoist-")
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(base)?;
-        let keeper = Command::new("/bin/sh")
+        let mut keeper = Command::new("/bin/sh")
             .args(["-c", KEEPER, "sh"])
             .arg(folder.path())
             .env_clear()
@@ -49,6 +71,7 @@ impl Folder {
             .spawn()?;
         Ok(Self {
             path: folder.keep(),
+            ear: Mutex::new(keeper.stdin.take()),
             keeper,
             numbers: AtomicUsize::new(0),
         })
@@ -59,6 +82,23 @@ impl Folder {
     pub(super) fn place(&self, kind: &str) -> PathBuf {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         self.path.join(format!("{kind}{number}"))
+    }
+
+    /// Has a process group ended with hoist, until this is dropped.
+    pub(super) fn watch(self: &Arc<Self>, group: u32) -> Watched {
+        self.tell("begun", group);
+        Watched {
+            folder: Arc::clone(self),
+            group,
+        }
+    }
+
+    fn tell(&self, what: &str, group: u32) {
+        let mut ear = self.ear.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ear) = &mut *ear {
+            // Without a keeper, hoist itself still ends what it has started.
+            let _ = writeln!(ear, "{what} {group}");
+        }
     }
 
     /// Makes a pipe with a name: `ssh` writes its log to files only.
@@ -82,9 +122,16 @@ impl Folder {
     }
 }
 
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.folder.tell("ended", self.group);
+    }
+}
+
 impl Drop for Folder {
     fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
+        let ear = self.ear.get_mut().unwrap_or_else(PoisonError::into_inner);
+        drop(ear.take());
         // It has nothing to do but to remove the folder.
         let _ = self.keeper.wait();
     }
@@ -106,5 +153,31 @@ mod tests {
         assert_ne!(folder.place("m"), folder.place("m"));
         drop(folder);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn groups_that_are_watched_end_with_it_and_others_do_not() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = Arc::new(Folder::make_in(base.path()).unwrap());
+        let mut sleepers: Vec<Child> = (0..3)
+            .map(|_| {
+                let mut sleep = Command::new("/bin/sleep");
+                sleep.arg("60").process_group(0).spawn().unwrap()
+            })
+            .collect();
+        let watched: Vec<Watched> = sleepers
+            .iter()
+            .map(|sleeper| folder.watch(sleeper.id()))
+            .collect();
+        let [first, second, third] = <[Watched; 3]>::try_from(watched).ok().unwrap();
+        drop(second);
+        // As if hoist were gone: nobody says that they have ended.
+        folder.ear.lock().unwrap().take();
+        assert!(!sleepers[0].wait().unwrap().success());
+        assert!(!sleepers[2].wait().unwrap().success());
+        assert!(sleepers[1].try_wait().unwrap().is_none());
+        sleepers[1].kill().unwrap();
+        sleepers[1].wait().unwrap();
+        drop((first, third));
     }
 }

@@ -14,6 +14,7 @@ use futures_lite::future;
 use super::arguments::Arguments;
 use super::asking::Desk;
 use super::failure;
+use super::folder::Watched;
 use super::log::Log;
 use super::{Demands, Program};
 use crate::host::{Endpoint, Route};
@@ -28,6 +29,8 @@ const PIECES_PER_TURN: usize = 8;
 /// The `ssh` of one connection; ended when dropped.
 pub(super) struct Master {
     running: Running,
+    /// Until it is over.
+    watched: Option<Watched>,
     pub(super) log: Log,
     /// It has ended, and its log is read.
     pub(super) is_over: bool,
@@ -127,8 +130,10 @@ impl Master {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
+        let running = Running::start(command, (&Stdin::Empty).into())?;
         Ok(Self {
-            running: Running::start(command, (&Stdin::Empty).into())?,
+            watched: Some(program.folder.watch(running.group())),
+            running,
             log: Log::default(),
             is_over: false,
             socket,
@@ -145,7 +150,10 @@ impl Master {
             }
             match self.running.poll(cx, &mut self.buffer) {
                 Poll::Ready(Progress::Output(_)) => self.log.push(&self.buffer),
-                Poll::Ready(Progress::Ended(_)) => self.is_over = true,
+                Poll::Ready(Progress::Ended(_)) => {
+                    self.is_over = true;
+                    self.watched = None;
+                }
                 Poll::Pending => return,
             }
         }

@@ -1,8 +1,9 @@
 //! Ports that don't do what an SSH port does.
 
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 
 /// A port where every connection is refused. It is taken, so nobody else comes to listen there.
@@ -33,7 +34,7 @@ impl DeadPort {
 pub(crate) struct SilentPort(TcpListener);
 
 impl SilentPort {
-    /// Opens one. The kernel completes the connections; nobody ever takes them.
+    /// Opens one. The kernel completes the connections; nobody has to take them.
     pub(crate) fn open() -> Self {
         Self(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap())
     }
@@ -41,5 +42,15 @@ impl SilentPort {
     /// Returns its number.
     pub(crate) fn port(&self) -> u16 {
         self.0.local_addr().unwrap().port()
+    }
+
+    /// Waits until somebody connects, and returns the connection.
+    #[track_caller]
+    pub(crate) fn visitor(&self) -> TcpStream {
+        let mut watched = [PollFd::new(&self.0, PollFlags::IN)];
+        let patience = Timespec::try_from(super::PATIENCE).unwrap();
+        let ready = poll(&mut watched, Some(&patience)).unwrap();
+        assert_eq!(ready, 1, "somebody connects");
+        self.0.accept().unwrap().0
     }
 }
