@@ -246,6 +246,8 @@ pub(super) struct ClientLog {
     pub(super) refusal: Option<String>,
     /// The status that the host sent.
     pub(super) code: Option<u32>,
+    /// The first thing ssh said besides its debug lines.
+    pub(super) word: Option<String>,
 }
 
 impl ClientLog {
@@ -268,6 +270,8 @@ impl ClientLog {
             self.refusal = Some(escaped(rest));
         } else if let Some((_, rest)) = line.split_once("Received exit status from master ") {
             self.code = status(rest);
+        } else if !line.starts_with("debug") && self.word.is_none() {
+            self.word = Some(escaped(line));
         }
     }
 }

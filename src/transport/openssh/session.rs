@@ -288,6 +288,7 @@ impl Beginning<'_> {
             }
             _ => {
                 let why = self.connection.asks(Master::last_words);
+                let why = why.or_else(|| self.tail.log.word.clone());
                 let why = why.unwrap_or_else(|| "ssh ended without a word".to_owned());
                 let message = format!("the connection broke before the command ran: {why}");
                 refused(Kind::Lost, message)
