@@ -64,8 +64,10 @@ pub(super) struct Answers {
     pub(super) passphrases: Vec<(PathBuf, Secret)>,
     /// Of host keys that a person has accepted.
     pub(super) fingerprints: Vec<String>,
-    /// Nothing is answered twice: the answer was wrong.
+    /// Questions; nothing is answered twice: the answer was wrong.
     pub(super) answered: HashSet<String>,
+    /// Logins; a host gets the password once.
+    pub(super) asked: HashSet<String>,
 }
 
 impl Answers {
@@ -94,9 +96,18 @@ impl Answers {
             let fingerprint = known.find(|fingerprint| question.contains(*fingerprint))?;
             return Some(Secret::new(fingerprint.clone()));
         }
-        // What a host asks begins with `(user@host) `, put there by ssh.
-        let is_of_host = question.starts_with('(') || question.ends_with("'s password: ");
-        self.password.clone().filter(|_| is_of_host)
+        // Whoever asks again, with whatever words, wants something else or did not take it.
+        let is_first = self.asked.insert(asked_for(question)?.to_owned());
+        self.password.clone().filter(|_| is_first)
+    }
+}
+
+/// Returns the login that a host's question is about. ssh puts it first: `(me@web1) Password: `,
+/// `me@web1's password: `.
+fn asked_for(question: &str) -> Option<&str> {
+    match question.strip_prefix('(') {
+        Some(rest) => rest.split_once(") ").map(|(login, _)| login),
+        None => question.strip_suffix("'s password: "),
     }
 }
 
@@ -211,6 +222,17 @@ mod tests {
             );
             assert!(answers.answer(question).is_none(), "{question:?}");
         }
+    }
+
+    #[test]
+    fn a_host_gets_the_password_once_and_a_jump_host_as_well() {
+        let mut answers = answers();
+        let mut answered = |question: &str| answers.answer(question).is_some();
+        assert!(answered("(me@bastion) Password: "));
+        assert!(!answered("(me@bastion) Verification code: "));
+        assert!(!answered("me@bastion's password: "));
+        assert!(answered("me@web1's password: "));
+        assert!(!answered("(me@web1) Password: "));
     }
 
     #[test]

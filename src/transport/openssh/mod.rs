@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
-use crate::host::{Endpoint, HostKeyPolicy, Route, escaped};
+use crate::host::{Endpoint, HostKeyPolicy, escaped};
 use crate::secret::Secret;
 use crate::transport::ssh::known_hosts::host_form;
 use crate::transport::{ConnectError, Phase, Session, Transport, UnknownKey, Work};
@@ -188,10 +188,8 @@ impl OpenSsh {
         endpoint: &Endpoint,
         is_accepted: &'a dyn Fn(&Endpoint) -> bool,
     ) -> Demands<'a> {
-        let mut hosts = vec![endpoint];
-        while let Some(Route::Jump(jump)) = hosts.last().map(|host| &host.ssh.route) {
-            hosts.push(jump);
-        }
+        let jumps = endpoint.jumps().map(|jump| &**jump);
+        let hosts: Vec<&Endpoint> = [endpoint].into_iter().chain(jumps).collect();
         // There, keys that nobody knows are let through: ssh doesn't tell in time which they are.
         let is_off =
             |host: &&Endpoint| host.ssh.policy == HostKeyPolicy::Off && host.host_key.is_none();
