@@ -9,7 +9,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_io::Timer;
@@ -28,8 +28,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
 /// How long the connection's `ssh` has to say why it ended.
 pub(super) const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
-/// Both pipes are read twice to find out which process to send a signal to.
-const READS_FOR_START: usize = 4;
+/// Most pieces of output read ahead to find out which process to send a signal to.
+const READS_FOR_START: usize = 16;
 /// The name of a signal that ssh didn't tell, and hoist didn't send.
 const UNKNOWN_SIGNAL: &str = "unknown";
 
@@ -122,20 +122,19 @@ impl OpenSshProcess {
         }
     }
 
-    /// Reads on until the wrapper has told which process the command is, if that is here already:
-    /// it may stand in one pipe while the other one was read.
-    fn poll_started(&mut self, cx: &mut Context<'_>) {
-        for _ in 0..READS_FOR_START {
+    /// Waits until the wrapper has told which process the command is, and reads on meanwhile: it may
+    /// be on its way in one pipe when something came from the other one.
+    fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.early.len() < READS_FOR_START {
             let mut bytes = Vec::new();
             let is_over = matches!(self.early.back(), Some((Progress::Ended(_), _)));
             if self.wrapped.is_started() || self.gone.is_some() || is_over {
-                return;
+                break;
             }
-            let Poll::Ready(told) = self.wrapped.poll(cx, &mut bytes) else {
-                return;
-            };
+            let told = ready!(self.wrapped.poll(cx, &mut bytes));
             self.early.push_back((told, bytes));
         }
+        Poll::Ready(())
     }
 
     /// Looks whether the command is over, with everything read that there is.
@@ -225,11 +224,7 @@ impl Process for OpenSshProcess {
 
     fn signal(&mut self, signal: Signal) -> Work<'_, io::Result<()>> {
         Box::pin(async move {
-            poll_fn(|cx| {
-                self.poll_started(cx);
-                Poll::Ready(())
-            })
-            .await;
+            poll_fn(|cx| self.poll_started(cx)).await;
             let killer = self.wrapped.killer(signal).ok_or_else(|| {
                 io::Error::other("which process the command is has not been told")
             })?;
