@@ -21,6 +21,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use minijinja::syntax::SyntaxConfig;
@@ -244,8 +245,17 @@ impl Template {
     /// `safe`.
     ///
     /// # Errors
-    /// When it can't be understood.
+    /// When it can't be understood, or a value stands within quotes of the line.
     pub fn parse_for_shell(name: &str, text: &str) -> Result<Self, TemplateError> {
+        if let Some(at) = value_in_quotes(text) {
+            return Err(TemplateError {
+                place: place(name, text, at),
+                message: "a value stands within quotes or a here-document, where it could end \
+                          them; leave them out: values are quoted by themselves"
+                    .to_owned(),
+                host: None,
+            });
+        }
         Self::read(name, text, write_quoted)
     }
 
@@ -259,7 +269,16 @@ impl Template {
         environment.set_syntax(syntax());
         environment.set_debug(true);
         environment.set_formatter(write);
-        environment.add_filter("quote", |value: Value| quote::posix(&value.to_string()));
+        environment.add_filter("quote", |value: Value| {
+            Value::from_safe_string(quote::posix(&value.to_string()))
+        });
+        // These would pass for quoted. Nothing is escaped here, and JSON is as JSON is.
+        environment.remove_filter("e");
+        environment.remove_filter("escape");
+        environment.add_filter("tojson", |value: Value| {
+            serde_json::to_string(&value)
+                .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+        });
         let read = environment.add_template_owned(name.to_owned(), text.to_owned());
         read.map_err(|error| explained(&error, name, text, None))?;
         Ok(Self {
@@ -267,6 +286,12 @@ impl Template {
             name: name.to_owned(),
             text: text.to_owned(),
         })
+    }
+
+    /// Whether every host gets the same.
+    pub fn is_same_for_all(&self) -> bool {
+        let template = self.environment.get_template(&self.name);
+        template.is_ok_and(|template| !template.undeclared_variables(false).contains("host"))
     }
 
     /// Returns the text for `host`.
@@ -319,19 +344,20 @@ fn explained(error: &Error, name: &str, text: &str, host: Option<&str>) -> Templ
     let range = error
         .range()
         .filter(|range| text.get(range.clone()).is_some());
+    let range = range.map(|range| whole_name(text, range));
     let place = match (&range, error.line()) {
-        (Some(range), _) => {
-            let before = &text[..range.start];
-            let line = before.matches('\n').count() + 1;
-            let start = before.rfind('\n').map_or(0, |at| at + 1);
-            format!("{name}:{line}:{}", before[start..].chars().count() + 1)
-        }
+        (Some(range), _) => place(name, text, range.start),
         (None, Some(line)) => format!("{name}:{line}"),
         (None, None) => name.to_owned(),
     };
     let part = range.map(|range| escaped(text[range].trim()));
     let message = match (error.kind(), part, error.detail()) {
-        (ErrorKind::UndefinedError, Some(part), _) => format!("`{part}` is not defined"),
+        (ErrorKind::UndefinedError, Some(part), _) if is_name(&part) => {
+            format!("`{part}` is not defined")
+        }
+        (ErrorKind::UndefinedError, Some(part), _) => {
+            format!("something in `{part}` is not defined")
+        }
         (kind, _, Some(detail)) => format!("{kind}: {}", escaped(detail)),
         (kind, Some(part), None) => format!("{kind}: `{part}`"),
         (kind, None, None) => kind.to_string(),
@@ -341,6 +367,70 @@ fn explained(error: &Error, name: &str, text: &str, host: Option<&str>) -> Templ
         message,
         host: host.map(str::to_owned),
     }
+}
+
+/// Returns `name:line:column` of a place in a text.
+fn place(name: &str, text: &str, at: usize) -> String {
+    let before = &text[..at];
+    let line = before.matches('\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    format!("{name}:{line}:{}", before[start..].chars().count() + 1)
+}
+
+/// Extends a range that begins within a name, as `.b` of `vars.a.b`, to all of it.
+fn whole_name(text: &str, range: Range<usize>) -> Range<usize> {
+    if !text[range.clone()].starts_with(['.', '[']) {
+        return range;
+    }
+    let before = &text[..range.start];
+    let is_part = |c: char| c.is_alphanumeric() || "_.[]'\"".contains(c);
+    let start = before.trim_end_matches(is_part).len();
+    start..range.end
+}
+
+fn is_name(part: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || "_.[]'\"-".contains(c);
+    part.chars().all(is_part)
+}
+
+/// How the parts of a template begin and end.
+const PARTS: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
+
+/// Finds the first value that stands within quotes of a shell's line, or after the beginning of a
+/// here-document: quoted once more, it would end them. One that is `safe` is its author's business.
+fn value_in_quotes(text: &str) -> Option<usize> {
+    let mut quote = None;
+    let mut has_document = false;
+    let mut at = 0;
+    let mut before = ' ';
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let part = PARTS.iter().find(|(open, _)| rest.starts_with(open));
+        if let Some((open, close)) = part {
+            let end = rest.find(close).map_or(rest.len(), |end| end + close.len());
+            let inner = rest[..end].trim_end_matches(['}', '-', ' ']);
+            if *open == "{{" && (quote.is_some() || has_document) && !inner.ends_with("safe") {
+                return Some(at);
+            }
+            at += end;
+            before = '}';
+            continue;
+        }
+        match (quote, c) {
+            (None, '#') if before.is_whitespace() => {
+                at += rest.find('\n').unwrap_or(rest.len());
+                continue;
+            }
+            (None | Some('"'), '\\') => at += rest.chars().nth(1).map_or(0, char::len_utf8),
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            (None, '<') if rest.starts_with("<<") => has_document = true,
+            _ => {}
+        }
+        at += c.len_utf8();
+        before = c;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -455,12 +545,60 @@ mod tests {
         assert_eq!(rendered("{{ \"a b\"|quote }}", "app1"), "'a b'");
     }
 
+    #[test]
+    fn a_value_within_quotes_of_a_line_is_refused() {
+        let read = |text: &str| Template::parse_for_shell("line", text).map(|_| ());
+        for text in [
+            "echo \"a {{ host.name }}\"",
+            "echo 'a {{ host.name }}'",
+            "echo \"it's {{ host.name }}\"",
+            "cat <<END\n{{ host.name }}\nEND",
+            "echo a\\\\\"b {{ host.name }}\"",
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.message.contains("within quotes"), "{text}: {error}");
+        }
+        assert_eq!(
+            read("a\n 'b {{ host.name }}'").unwrap_err().place,
+            "line:2:5"
+        );
+        for text in [
+            "echo \"a\" {{ host.name }} 'b'",
+            "echo it\\'s {{ host.name }}",
+            "# don't\necho {{ host.name }}",
+            "echo \"{{ host.name | safe }}\"",
+            "echo {{ \"it's\" }} {{ host.name }}",
+            "echo '{% if true %}x{% endif %}'",
+            "echo a#'b' {{ host.name }}",
+        ] {
+            assert_eq!(read(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_safe_and_quote_passes_for_quoted() {
+        let scene = scene();
+        let host = host(&scene, "app1");
+        for (text, expected) in [
+            ("{{ '$(id)' | tojson }}", "'\"$(id)\"'"),
+            ("{{ '$(id)' | quote }}", "'$(id)'"),
+            ("{{ ['a', '$(id)'] | join(' ') }}", "'a $(id)'"),
+        ] {
+            let template = Template::parse_for_shell("t", text).unwrap();
+            assert_eq!(template.render(&scene, &host).unwrap(), expected, "{text}");
+        }
+        let escaping = Template::parse_for_shell("t", "{{ 'x' | e }}").unwrap();
+        assert!(escaping.render(&scene, &host).is_err());
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "[{}%#a-z.|'\" \n-]{0,60}") {
             let scene = scene();
-            if let Ok(template) = Template::parse("t", &text) {
-                let _ = template.render(&scene, &host(&scene, "app1"));
+            for read in [Template::parse, Template::parse_for_shell] {
+                if let Ok(template) = read("t", &text) {
+                    let _ = template.render(&scene, &host(&scene, "app1"));
+                }
             }
         }
 

@@ -40,6 +40,23 @@ pub(super) fn scene(
     Ok(Scene::with(inventory, vars, results))
 }
 
+/// Whether results come from stdin.
+pub(super) fn reads_stdin(templating: &Templating) -> bool {
+    templating.results.as_deref().is_some_and(is_stdin)
+}
+
+/// Refuses that two read stdin: the second one would find nothing.
+pub(super) fn check_stdin(readers: &[(&str, bool)]) -> Result<(), Failure> {
+    let mut reading = readers.iter().filter(|(_, reads)| *reads);
+    match (reading.next(), reading.next()) {
+        (Some((first, _)), Some((second, _))) => {
+            let text = format!("{first} and {second} can't both come from stdin");
+            Err(Failure::usage(text).hint("put one of them into a file"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads a text, from stdin for `-`.
 pub(super) fn read_text(file: &Path, what: &str) -> Result<String, Failure> {
     let mut bytes = Vec::new();

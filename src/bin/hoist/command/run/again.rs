@@ -34,7 +34,7 @@ pub(super) fn line(origins: &Origins, command: &[OsString], failed: &HostSet) ->
 }
 
 fn reads_stdin(flag: &Typed) -> bool {
-    let may = ["inventory", "stdin"].contains(&flag.id.as_str());
+    let may = ["inventory", "stdin", "results"].contains(&flag.id.as_str());
     may && flag.words.iter().any(|word| is_stdin(word.as_ref()))
 }
 

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use hoist::engine::{self, Ask, Cancel};
 use hoist::event::RunId;
-use hoist::host::{Route, TransportName};
+use hoist::host::{Route, TransportName, escaped};
 use hoist::hostset::{HostSet, Login};
 use hoist::outcome::Summary;
 use hoist::plan::{Limits, Plan};
@@ -23,7 +23,7 @@ use hoist::transport::{Transports, UnknownKey};
 use super::reaching::{self, Reaching, Required};
 use super::selecting::{self, Chosen};
 use super::templating;
-use crate::args::Run;
+use crate::args::{Bound, Run};
 use crate::exit_code;
 use crate::report::{Failure, note};
 use crate::settings::{Environment, Origin, Origins, Typed};
@@ -102,11 +102,19 @@ impl Job<'_> {
     fn check(&self) -> Result<(), Failure> {
         let (executing, showing) = (&self.run.executing, &self.run.showing);
         let wants_stdin = executing.stdin.as_deref().is_some_and(selecting::is_stdin);
-        if wants_stdin && selecting::reads_stdin(&self.run.selecting) {
-            return Err(
-                Failure::usage("--inventory and --stdin can't both read stdin")
-                    .hint("put one of them into a file"),
-            );
+        templating::check_stdin(&[
+            ("--inventory", selecting::reads_stdin(&self.run.selecting)),
+            ("--stdin", wants_stdin),
+            ("--results", templating::reads_stdin(&self.run.templating)),
+        ])?;
+        // Without `=` it is a command, and not what was meant.
+        if let (Some(Bound(Some(_))), [user, dashes, ..]) = (&executing.sudo, &self.run.command[..])
+            && dashes == "--"
+        {
+            let user = escaped(&user.to_string_lossy());
+            note(&format!(
+                "hoist: `{user}` is what is executed; to execute as {user}, write --sudo={user}"
+            ));
         }
         if showing.events && showing.output != Some(Format::Jsonl) {
             return Err(Failure::usage("--events needs `-o jsonl`"));
