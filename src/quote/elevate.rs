@@ -1,74 +1,82 @@
 //! How a command comes to other rights than the login has, and what may keep it from them.
 //!
-//! The script that would run the command hands itself, encoded as it came, to `sudo` or a program
-//! like it, and so goes on with other rights: nothing is quoted twice, and all that it finds out
-//! (directory, program, process) it finds out as that user. Before that it tells a marker, so that
-//! what `sudo` says can be told from what the command says.
+//! Where the login has them already, the script that runs the command just goes on. Else it tells a
+//! marker, so that what is said from then on can be told from what the command says, and has `sudo`,
+//! or a program like it, start a shell that reads the same script from stdin, once it has told that it
+//! is there. So nothing is quoted twice, and neither the command nor its variables stand among the
+//! arguments of `sudo`, which everybody on the host can read as long as the command runs.
+
+use std::time::Duration;
 
 use super::Marker;
 use super::wire::{DECODE, posix};
 use crate::host::escaped;
 use crate::remote::Elevation;
 
-/// What the elevated script finds in `$2`.
-pub(super) const ELEVATED: &str = "elevated";
+/// Most characters of what was said that a message shows.
+const MAX_SHOWN: usize = 160;
 
 /// Says first what to tell with. `__1__` and `__2__` stand for the halves of the marker.
-pub(super) const TELLING: &str = r#"hoist_h=__1__
+const TELLING: &str = r#"hoist_h=__1__
 hoist_m() { echo "$hoist_h"__2__" $1" >&2; }
 hoist_no() { hoist_m "failed $1"; exit 127; }
 "#;
 
-/// `$1` is the encoded script, `$2` is empty only in its first run. `__W__` stands for what is true
-/// where other rights are needed, `__P__` for the program that gives them, and `__A__` for all that
-/// is executed but the script.
-const ELEVATE: &str = r#"if [ -z "$2" ]__W__; then
-command -v __P__ >/dev/null 2>&1 || hoist_no unelevated
-hoist_m elevating
-exec __A__ sh -c '__D__' sh "$1" __E__
-exit 127
-fi
-"#;
-
-/// Most characters of what was said that a message shows.
-const MAX_SHOWN: usize = 160;
-
-/// Returns what `script` begins with, the two halves of the marker included, where it is to be run
-/// with other rights, or only [`TELLING`] where not.
-pub(super) fn prologue(elevation: Option<&Elevation>, marker: &Marker) -> Vec<u8> {
+/// Returns what every script begins with.
+pub(super) fn telling(marker: &Marker) -> Vec<u8> {
     let (first, second) = marker.halves();
-    let telling = TELLING.replace("__1__", first).replace("__2__", second);
-    let mut script = telling.into_bytes();
-    let Some(elevation) = elevation else {
-        return script;
-    };
-    let (needed, words) = match elevation {
+    let text = TELLING.replace("__1__", first).replace("__2__", second);
+    text.into_bytes()
+}
+
+/// Returns what a script begins with that is to be run with other rights; `length` is that of the
+/// encoded script without it. `$1` is set to the whole script, `$2` is empty only in its first run.
+///
+/// The reader tells the first half of the marker alone: it stands among the arguments of `sudo`,
+/// where others can see it.
+pub(super) fn prologue(elevation: &Elevation, marker: &Marker, length: usize) -> Vec<u8> {
+    let (first, _) = marker.halves();
+    let read = format!(
+        r#"echo "{first} ready" >&2; set -- "$(dd bs=1 count={length} 2>/dev/null)"; [ ${{#1}} -eq {length} ] || exit 127; {DECODE}"#
+    );
+    // A question that can't be answered must not pass for "there already".
+    let (is_there, words) = match elevation {
         Elevation::Sudo { user, password } => {
+            let name = posix(user.as_str());
             // root may have other names; it has no other number.
-            let needed = match user.as_str() {
-                "root" => " && [ \"$(id -u 2>/dev/null)\" != 0 ]".to_owned(),
-                name => format!(" && [ \"$(id -un 2>/dev/null)\" != {} ]", posix(name)),
+            let is_there = if name == "root" {
+                r#"[ "$(id -u 2>/dev/null)" = 0 ]"#.to_owned()
+            } else {
+                format!(r#"[ "$(id -un 2>/dev/null)" = {name} ]"#)
             };
-            // Without a password sudo must not wait for one. With one it is asked for by the
-            // marker, in a line of its own, and read from stdin byte by byte.
+            // Without a password sudo must not wait for one. With one it is asked for in a line of
+            // its own, and read from stdin byte by byte.
             let asking = match password {
                 None => "-n".to_owned(),
-                Some(_) => format!("-S -p \"$hoist_h\"{second}\" password\n\""),
+                Some(_) => format!("-S -p '{first} password\n'"),
             };
-            let user = posix(user.as_str());
-            (
-                needed,
-                vec!["sudo".to_owned(), format!("{asking} -u {user} --")],
-            )
+            let words = vec!["sudo".to_owned(), format!("{asking} -u {name} --")];
+            (is_there, words)
         }
-        Elevation::With(words) => (String::new(), words.iter().map(|one| posix(one)).collect()),
+        Elevation::With(words) => {
+            let words = words.iter().map(|one| posix(one)).collect();
+            ("false".to_owned(), words)
+        }
     };
-    let text = ELEVATE
-        .replace("__W__", &needed)
-        .replace("__P__", words.first().map_or("''", String::as_str))
-        .replace("__D__", DECODE)
-        .replace("__E__", ELEVATED)
-        .replace("__A__", &words.join(" "));
+    let program = words.first().map_or("''", String::as_str);
+    let all = words.join(" ");
+    let mut script = telling(marker);
+    let text = format!(
+        r#"if [ -n "$2" ] || {is_there}
+then :
+else
+command -v {program} >/dev/null 2>&1 || hoist_no unelevated
+hoist_m elevating
+exec {all} sh -c '{read}' sh
+exit 127
+fi
+"#
+    );
     script.extend_from_slice(text.as_bytes());
     script
 }
@@ -91,14 +99,18 @@ pub(super) fn missing(elevation: &Elevation) -> String {
 /// often a password was asked for, `said` what was said meanwhile.
 pub(super) fn refusal(elevation: &Elevation, asked: u32, said: &str) -> String {
     let has = |words: &[&str]| words.iter().any(|words| said.contains(words));
-    let quoted = last_line(said);
     let Elevation::Sudo { user, password } = elevation else {
-        return format!("`{}` did not run the command{quoted}", program(elevation));
+        let program = program(elevation);
+        return format!(
+            "`{program}` did not run the command{}",
+            quoted(last_line(said))
+        );
     };
-    if asked > 1 {
+    if asked > 1 || (asked > 0 && has(&["incorrect password attempt"])) {
         return "sudo did not take the password".to_owned();
     }
-    if password.is_none() && has(&["password is required", "authentication is required"]) {
+    let needs_password = ["password is required", "authentication is required"];
+    if password.is_none() && has(&needs_password) {
         return "sudo asks for a password: give it with --ask-sudo-pass".to_owned();
     }
     if has(&["must have a tty"]) {
@@ -106,6 +118,7 @@ pub(super) fn refusal(elevation: &Elevation, asked: u32, said: &str) -> String {
                 take `requiretty` out of sudoers, or add `Defaults:ACCOUNT !requiretty`"
             .to_owned();
     }
+    let refusal = quoted(last_line(said));
     // The last is what sudo-rs says.
     if has(&[
         "sudoers file",
@@ -114,16 +127,37 @@ pub(super) fn refusal(elevation: &Elevation, asked: u32, said: &str) -> String {
         "I'm afraid I can't do that",
     ]) {
         return format!(
-            "the account may not run commands as {user}: sudoers must allow it to run `sh`{quoted}"
+            "the account may not run commands as {user}: sudoers must allow it to run `sh`{refusal}"
         );
     }
-    format!("sudo did not run the command{quoted}")
+    // What went wrong first is the reason, and may be in any language.
+    let first = said.lines().find(|line| line.starts_with("sudo: "));
+    let refusal = first.map_or(refusal, |line| quoted(Some(line)));
+    let hint = match password {
+        None => "; if it asks for a password, give it with --ask-sudo-pass",
+        Some(_) => "",
+    };
+    format!("sudo did not run the command{refusal}{hint}")
 }
 
-/// Returns the last line that is not empty: ``; it said `…` ``.
-fn last_line(said: &str) -> String {
-    let last = said.lines().rev().find(|line| !line.trim().is_empty());
-    last.map_or_else(String::new, |line| {
+/// Returns what to tell of a program that neither gives the rights nor refuses them in time.
+pub(super) fn silence(elevation: &Elevation, said: &str, time: Duration) -> String {
+    let program = program(elevation);
+    let said = quoted(last_line(said));
+    format!(
+        "`{program}` has neither run the command nor refused to in {time:?}{said}; it may still wait \
+         there"
+    )
+}
+
+/// Returns the last line that is not empty.
+fn last_line(said: &str) -> Option<&str> {
+    said.lines().rev().find(|line| !line.trim().is_empty())
+}
+
+/// Returns ``; it said `…` ``, or nothing.
+fn quoted(line: Option<&str>) -> String {
+    line.map_or_else(String::new, |line| {
         let mut line = escaped(line.trim());
         if let Some((end, _)) = line.char_indices().nth(MAX_SHOWN) {
             line.truncate(end);

@@ -1,7 +1,8 @@
 //! The command line that ends a command from a second channel.
 
-use super::wire::line;
-use super::{Marker, Started, elevate};
+use super::wire::Request;
+use super::wrapper::elevated;
+use super::{Marker, Started};
 use crate::remote::{Elevation, Signal};
 
 /// Signals a whole group, in either of the forms that shells take.
@@ -41,18 +42,19 @@ shift
 if [ $# -gt 0 ]; then kill -__S__ "$@" 2>/dev/null; fi
 exit $hoist_r"#;
 
-/// Returns the line, for an account with any login shell, that signals a command and all it
+/// Returns what is sent, for an account with any login shell, that signals a command and all it
 /// started: its process group if it leads one, or else the process and its descendants.
 ///
 /// It exits with 0 when the signal was delivered. An id that would mean more than one command (0,
 /// 1, or negative as the host reads it) is never signalled. A command that has other rights is
 /// signalled with those: `marker` then tells when a password is asked for.
-pub fn kill_line(
+#[allow(clippy::missing_panics_doc, reason = "it never does")]
+pub fn kill_request(
     started: &Started,
     signal: Signal,
     elevation: Option<&Elevation>,
     marker: &Marker,
-) -> Vec<u8> {
+) -> Request {
     let script = match started.pid {
         0 | 1 | 0x8000_0000.. => "exit 1",
         _ if started.is_group_leader => GROUP,
@@ -61,12 +63,8 @@ pub fn kill_line(
     let script = script
         .replace("__S__", signal.as_str())
         .replace("__P__", &started.pid.to_string());
-    if elevation.is_none() {
-        return line(script.as_bytes());
-    }
-    let mut whole = elevate::prologue(elevation, marker);
-    whole.extend_from_slice(script.as_bytes());
-    line(&whole)
+    let request = elevated(script.as_bytes(), elevation, marker);
+    request.expect("it is far shorter than what can be sent")
 }
 
 #[cfg(test)]
@@ -161,7 +159,7 @@ mod tests {
                 assert!(running.started.is_group_leader);
                 kill(
                     shell(),
-                    kill_line(&running.started, signal, None, &Marker::random()),
+                    kill_request(&running.started, signal, None, &Marker::random()).line,
                 );
                 assert_eq!(rest(running.stdout), "", "{login}, {inner}");
                 let status = running.child.wait().unwrap();
@@ -193,7 +191,7 @@ mod tests {
         for inner in INNER {
             let mut running = start(keeper(&home, inner), FAMILY);
             assert!(!running.started.is_group_leader);
-            let line = kill_line(&running.started, Signal::Term, None, &Marker::random());
+            let line = kill_request(&running.started, Signal::Term, None, &Marker::random()).line;
             kill(with_c(home.login("sh", inner)), line);
             assert_eq!(rest(running.stdout), "survived\n", "{inner}");
             assert!(running.child.wait().unwrap().success(), "{inner}");
@@ -209,7 +207,10 @@ mod tests {
                 .replace("__S__", "KILL")
                 .replace("__P__", &running.started.pid.to_string())
                 .replace("/proc/", "/none/");
-            kill(with_c(home.login("sh", inner)), line(script.as_bytes()));
+            kill(
+                with_c(home.login("sh", inner)),
+                crate::quote::wire::line(script.as_bytes()),
+            );
             assert_eq!(rest(running.stdout), "survived\n", "{inner}");
             assert!(running.child.wait().unwrap().success(), "{inner}");
         }
@@ -227,8 +228,9 @@ mod tests {
                 is_group_leader,
             };
             for (login, inner) in cross() {
-                let line =
-                    OsString::from_vec(kill_line(&started, Signal::Term, None, &Marker::random()));
+                let line = OsString::from_vec(
+                    kill_request(&started, Signal::Term, None, &Marker::random()).line,
+                );
                 let output = with_c(home.login(login, inner)).arg(line).output().unwrap();
                 assert!(!output.status.success(), "{login}, {inner}");
             }
@@ -244,8 +246,8 @@ mod tests {
                     pid,
                     is_group_leader,
                 };
-                let line = kill_line(&started, Signal::Kill, None, &Marker::random());
-                assert_eq!(line, super::line(b"exit 1"));
+                let line = kill_request(&started, Signal::Kill, None, &Marker::random()).line;
+                assert_eq!(line, crate::quote::wire::line(b"exit 1"));
                 let mut shell = with_c(home.shell("dash"));
                 let output = shell.arg(OsString::from_vec(line)).output().unwrap();
                 assert_eq!(output.status.code(), Some(1));

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! hoist-<32 hex digits> elevating
-//! hoist-<32 hex digits> password
+//! hoist-<16 hex digits> password
+//! hoist-<16 hex digits> ready
 //! hoist-<32 hex digits> started <pid> leader|member
 //! hoist-<32 hex digits> failed <reason>
 //! ```
-//! The first two come only where the command needs other rights than the login has: what is said
-//! from then on to the start is not the command's, and each `password` asks for one.
+//! The first three come only where the command needs other rights than the login has: what is said
+//! from then on to the start is not the command's, each `password` asks for one, and `ready` for the
+//! script. These two others on the host may see and forge, but not at that time on that pipe.
 //!
 //! The digits are drawn for each command, so that nothing but this wrapper can know them. A line
 //! is found wherever it begins, as what a start-up file printed before it may lack a line break.
@@ -15,12 +17,16 @@
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
 use memchr::memmem;
 
 use super::elevate;
 use crate::host::escaped;
 use crate::remote::{Command, Exec};
+
+/// Length of `hoist-` and the first half of the digits, which may be seen by others.
+const PUBLIC_BYTES: usize = 22;
 
 /// The longest line of either form, in bytes; more is never held back.
 const MAX_LINE: usize = 80;
@@ -49,7 +55,7 @@ impl Marker {
     /// Returns the text in two parts: a script that holds it so can be shown (`sh -x`, `ps`)
     /// without being taken for the marker.
     pub(super) fn halves(&self) -> (&str, &str) {
-        self.text.split_at(self.text.len() / 2)
+        self.text.split_at(PUBLIC_BYTES)
     }
 }
 
@@ -164,11 +170,15 @@ pub enum NotBegun {
 #[derive(Debug)]
 pub struct MarkerFilter {
     finder: memmem::Finder<'static>,
+    /// What follows in lines that nobody else can know.
+    secret: Box<str>,
     /// The end of what came, as long as it may be the beginning of a marker line.
     held: Vec<u8>,
     is_elevating: bool,
     /// How often a password was asked for.
     asked: u32,
+    /// The rights are there, and the script is asked for.
+    is_ready: bool,
     /// The end of what was said while the command had not got its rights.
     said: Vec<u8>,
     started: Option<Started>,
@@ -184,6 +194,7 @@ enum Line {
     /// A line of this length, its line break included.
     Elevating(usize),
     Password(usize),
+    Ready(usize),
     Started(Started, usize),
     NotSpawned(NotSpawned, usize),
 }
@@ -192,10 +203,12 @@ impl MarkerFilter {
     /// Returns a filter that waits for `marker`.
     pub fn new(marker: &Marker) -> Self {
         Self {
-            finder: memmem::Finder::new(&marker.text).into_owned(),
+            finder: memmem::Finder::new(marker.halves().0).into_owned(),
+            secret: marker.halves().1.into(),
             held: Vec::new(),
             is_elevating: false,
             asked: 0,
+            is_ready: false,
             said: Vec::new(),
             started: None,
             not_spawned: None,
@@ -240,6 +253,18 @@ impl MarkerFilter {
     /// Returns how often a password was asked for.
     pub fn asked(&self) -> u32 {
         self.asked
+    }
+
+    /// Whether the script is asked for that runs with other rights.
+    pub fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
+    /// Returns what to tell of a command that did not begin in time.
+    pub fn not_begun_in(&self, time: Duration, exec: &Exec) -> Option<String> {
+        let elevation = exec.elevation.as_ref().filter(|_| self.is_elevating)?;
+        let said = String::from_utf8_lossy(&self.said);
+        Some(elevate::silence(elevation, &said, time))
     }
 
     /// Returns why the command was not begun, if all has been pushed and it was not.
@@ -297,6 +322,10 @@ impl MarkerFilter {
                     self.asked = self.asked.saturating_add(1);
                     bytes = &bytes[length..];
                 }
+                Line::Ready(length) => {
+                    self.is_ready = true;
+                    bytes = &bytes[length..];
+                }
                 Line::Started(started, length) => {
                     self.started = Some(started);
                     bytes = &bytes[length..];
@@ -329,17 +358,28 @@ impl MarkerFilter {
                 Line::Other
             };
         };
+        let length = end + 1;
         let line = &bytes[text..end];
-        if self.started.is_none() && line == b" elevating" {
-            Line::Elevating(end + 1)
-        } else if self.is_elevating && self.started.is_none() && line == b" password" {
-            Line::Password(end + 1)
-        } else if let Some(word) = line.strip_prefix(b" failed ") {
-            NotSpawned::from_word(word).map_or(Line::Other, |word| Line::NotSpawned(word, end + 1))
-        } else if self.started.is_none() {
-            read_started(line).map_or(Line::Other, |started| Line::Started(started, end + 1))
-        } else {
-            Line::Other
+        let is_before = self.started.is_none();
+        let Some(line) = line.strip_prefix(self.secret.as_bytes()) else {
+            return match line {
+                b" password" if self.is_elevating && is_before => Line::Password(length),
+                b" ready" if self.is_elevating && is_before => Line::Ready(length),
+                _ => Line::Other,
+            };
+        };
+        if let Some(word) = line.strip_prefix(b" failed ") {
+            // Once it was started, only the system can have refused it.
+            let reason = NotSpawned::from_word(word)
+                .filter(|reason| is_before || *reason == NotSpawned::Refused);
+            return reason.map_or(Line::Other, |reason| Line::NotSpawned(reason, length));
+        }
+        match line {
+            _ if !is_before => Line::Other,
+            b" elevating" => Line::Elevating(length),
+            line => {
+                read_started(line).map_or(Line::Other, |started| Line::Started(started, length))
+            }
         }
     }
 }

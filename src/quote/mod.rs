@@ -4,7 +4,7 @@
 //! The account's login shell parses a request first, and it may be any shell: [`request`]
 //! sends text that all of them read alike, decoded and executed by the host's `sh`. That wrapper
 //! tells through a [`Marker`] on stderr which process the command is, or why it was not started;
-//! [`MarkerFilter`] takes the marker out again. [`kill_line`] ends such a command from a second
+//! [`MarkerFilter`] takes the marker out again. [`kill_request`] ends such a command from a second
 //! channel. A command that needs other rights than the login's gets them in that wrapper, through
 //! `sudo` or a program like it. Nothing here connects or starts anything.
 
@@ -24,7 +24,7 @@ mod wrapper_tests;
 
 pub use check::{QuoteError, check};
 pub use display::display;
-pub use kill::kill_line;
+pub use kill::kill_request;
 pub use marker::{Marker, MarkerFilter, NotBegun, NotSpawned, Started};
 pub use wire::{MAX_COMMAND_LINE, Request, posix};
 pub use words::{SplitError, UnquotedSyntax, split, unquoted_syntax};

@@ -103,7 +103,8 @@ pub(super) fn run_with(mut shell: Command, exec: &Exec, input: &[u8]) -> Ran {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    let bytes = [&request.preamble, input].concat();
+    // Nobody reads ahead: what is asked for later may be there already.
+    let bytes = [&request.preamble, &request.elevated, input].concat();
     let feed = std::thread::spawn(move || {
         // A command need not read what it is given.
         stdin.write_all(&bytes).ok();

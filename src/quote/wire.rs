@@ -25,6 +25,9 @@ pub struct Request {
     /// What the line reads of its stdin before the command gets the rest. Empty for most commands:
     /// only one too long for a request travels this way.
     pub preamble: Vec<u8>,
+    /// What is read once other rights were given, which a marker tells; empty where none are asked
+    /// for.
+    pub elevated: Vec<u8>,
 }
 
 /// Decodes and runs the script given as `$1`; nothing runs where `printf` is missing.
@@ -51,10 +54,10 @@ pub(super) fn request(script: &[u8]) -> Result<Request, QuoteError> {
         return Ok(Request {
             line,
             preamble: Vec::new(),
+            elevated: Vec::new(),
         });
     }
-    let mut preamble = Vec::with_capacity(line.len());
-    encode(script, &mut preamble);
+    let preamble = encoded(script);
     let length = preamble.len();
     let read = format!(
         r#"set -- "$(dd bs=1 count={length} 2>/dev/null)"; [ ${{#1}} -eq {length} ] || exit 127; {DECODE}"#
@@ -62,6 +65,7 @@ pub(super) fn request(script: &[u8]) -> Result<Request, QuoteError> {
     Ok(Request {
         line: format!("exec sh -c '{read}' sh").into_bytes(),
         preamble,
+        elevated: Vec::new(),
     })
 }
 
@@ -74,6 +78,13 @@ pub(super) fn fitting(line: Vec<u8>) -> Result<Vec<u8>, QuoteError> {
         });
     }
     Ok(line)
+}
+
+/// Returns a script as its decoder takes it.
+pub(super) fn encoded(script: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(script.len() * 3);
+    encode(script, &mut text);
+    text
 }
 
 fn encode(script: &[u8], line: &mut Vec<u8>) {

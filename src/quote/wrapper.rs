@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::wire::{self, DECODE, Request, push_word};
 use super::{Marker, QuoteError, check, elevate};
-use crate::remote::{Command, Exec};
+use crate::remote::{Command, Elevation, Exec};
 
 /// A function, then a process group. `__D__` stands for the decoder. `$1` is the encoded script, `$2`
 /// is `again` once `setsid` was tried.
@@ -85,6 +85,13 @@ case $1 in
 esac
 "##;
 
+/// Finds the account's shell: service accounts have one that runs nothing.
+const SHELL: &str = r"hoist_s=${SHELL:-/bin/sh}
+case $hoist_s in
+*/nologin|*/false) hoist_s=/bin/sh
+esac
+";
+
 /// Tells the process and gets ready for a failing `exec`.
 const TELL: &str = r#"hoist_m "started $$ $hoist_g"
 if [ -n "${BASH_VERSION-}" ]; then shopt -s execfail; fi
@@ -107,11 +114,31 @@ exit 127"#;
 /// [`MAX_COMMAND_LINE`](super::MAX_COMMAND_LINE) once it is quoted.
 pub fn request(exec: &Exec, marker: &Marker) -> Result<Request, QuoteError> {
     check(exec)?;
-    wire::request(&script(exec, marker))
+    elevated(&script(exec, marker), exec.elevation.as_ref(), marker)
+}
+
+/// Returns how a script is sent that runs with other rights, if some are asked for.
+///
+/// # Errors
+/// When it is too long.
+pub(super) fn elevated(
+    script: &[u8],
+    elevation: Option<&Elevation>,
+    marker: &Marker,
+) -> Result<Request, QuoteError> {
+    let Some(elevation) = elevation else {
+        return wire::request(script);
+    };
+    let own = wire::encoded(script);
+    let mut whole = elevate::prologue(elevation, marker, own.len());
+    whole.extend_from_slice(script);
+    let mut request = wire::request(&whole)?;
+    request.elevated = own;
+    Ok(request)
 }
 
 pub(super) fn script(exec: &Exec, marker: &Marker) -> Vec<u8> {
-    let mut script = elevate::prologue(exec.elevation.as_ref(), marker);
+    let mut script = elevate::telling(marker);
     script.extend_from_slice(GROUP.replace("__D__", DECODE).as_bytes());
     if let Some(cwd) = &exec.cwd {
         assign("hoist_t", &from_here(cwd), &mut script);
@@ -147,6 +174,9 @@ pub(super) fn script(exec: &Exec, marker: &Marker) -> Vec<u8> {
 
 /// Sets the script's arguments to the command's argument vector.
 fn push_argv(exec: &Exec, script: &mut Vec<u8>) {
+    if matches!(exec.command, Command::Shell(_)) {
+        script.extend_from_slice(SHELL.as_bytes());
+    }
     script.extend_from_slice(b"set --");
     match &exec.command {
         Command::Argv(argv) => {
@@ -161,7 +191,7 @@ fn push_argv(exec: &Exec, script: &mut Vec<u8>) {
                     script.push(b' ');
                     push_word(shell.as_bytes(), script);
                 }
-                None => script.extend_from_slice(b" \"${SHELL:-/bin/sh}\""),
+                None => script.extend_from_slice(b" \"$hoist_s\""),
             }
             script.extend_from_slice(b" -c ");
             push_word(line.as_bytes(), script);

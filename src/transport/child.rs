@@ -10,5 +10,5 @@ mod spawn;
 mod wrapped;
 
 pub(super) use running::{Input, Running};
-pub(super) use spawn::end_with_parent;
+pub(super) use spawn::{begin_session, end_with_parent};
 pub(super) use wrapped::Wrapped;

@@ -17,12 +17,15 @@ use crate::secret::Secret;
 /// directory server.
 pub(super) const TIME: Duration = Duration::from_mins(1);
 
+/// How long the wrapper may take to say that it is there.
+pub(super) const WRAPPER_TIME: Duration = Duration::from_secs(10);
+
 /// What to do with a command's stdin next.
 #[derive(Debug)]
 pub(super) enum Next {
     /// Nothing may flow yet.
     Wait,
-    /// This line, and then nothing yet.
+    /// These bytes, and then nothing yet.
     Send(Zeroizing<Vec<u8>>),
     /// There is no answer: it ends here.
     Close,
@@ -35,27 +38,35 @@ pub(super) enum Next {
 pub(super) struct Talk {
     password: Option<Secret>,
     answered: u32,
-    /// When the command must have been begun.
-    pub(super) deadline: Instant,
+    /// What is sent when the rights are there.
+    script: Vec<u8>,
+    began: Instant,
 }
 
 impl Talk {
-    /// Returns the talk that a command needs, if it needs other rights.
-    pub(super) fn about(exec: &Exec) -> Option<Self> {
-        exec.elevation.as_ref().map(Self::with)
-    }
-
-    /// Returns the talk with what gives these rights.
-    pub(super) fn with(elevation: &Elevation) -> Self {
-        let password = match elevation {
+    /// Returns the talk that a command needs, if it needs other rights; `script` is what runs with
+    /// them.
+    pub(super) fn about(exec: &Exec, script: Vec<u8>) -> Option<Self> {
+        let password = match exec.elevation.as_ref()? {
             Elevation::Sudo { password, .. } => password.clone(),
             Elevation::With(_) => None,
         };
-        Self {
+        Some(Self {
             password,
             answered: 0,
-            deadline: Instant::now() + TIME,
-        }
+            script,
+            began: Instant::now(),
+        })
+    }
+
+    /// Returns when the next thing must have happened.
+    pub(super) fn deadline(&self, filter: &MarkerFilter) -> Instant {
+        self.began
+            + if filter.is_elevating() {
+                TIME
+            } else {
+                WRAPPER_TIME
+            }
     }
 
     /// Returns what to do, after `filter` has seen what was said so far.
@@ -64,6 +75,9 @@ impl Talk {
     pub(super) fn next(&mut self, filter: &MarkerFilter) -> Next {
         if filter.started().is_some() {
             return Next::Open;
+        }
+        if filter.is_ready() && !self.script.is_empty() {
+            return Next::Send(std::mem::take(&mut self.script).into());
         }
         if filter.asked() <= self.answered {
             return Next::Wait;
@@ -79,9 +93,4 @@ impl Talk {
             None => Next::Close,
         }
     }
-}
-
-/// Returns what to report of a command that was not begun in time.
-pub(super) fn too_late() -> String {
-    format!("sudo has neither run the command nor refused to in {TIME:?}")
 }

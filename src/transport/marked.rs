@@ -16,6 +16,10 @@ use crate::remote::{Command, Exec, Pipe, Signal};
 const REPLACED: &str = "the host reported success without having begun the command: it runs \
     something else in its place (ForceCommand, command= in authorized_keys, the account's shell)";
 
+/// What is there instead may wait for input.
+const SILENT: &str = "the host has not begun the command: it runs something else in its place \
+    (ForceCommand, command= in authorized_keys, the account's shell or its start-up files)";
+
 /// The stderr of a command that runs in the wrapper.
 pub(super) struct Marked {
     filter: MarkerFilter,
@@ -34,11 +38,12 @@ pub(super) struct Killer {
 }
 
 impl Marked {
-    pub(super) fn new(marker: &Marker, exec: &Exec) -> Self {
+    /// `elevated` is what runs once the command has its rights.
+    pub(super) fn new(marker: &Marker, exec: &Exec, elevated: Vec<u8>) -> Self {
         Self {
             filter: MarkerFilter::new(marker),
             named: named(exec),
-            talk: Talk::about(exec),
+            talk: Talk::about(exec, elevated),
             is_finished: false,
         }
     }
@@ -77,14 +82,20 @@ impl Marked {
 
     /// Returns when the command must have got its rights, if it needs some and has not.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.talk.as_ref().map(|talk| talk.deadline)
+        self.talk.as_ref().map(|talk| talk.deadline(&self.filter))
     }
 
     /// Returns the end of a command that should have got its rights by now.
     pub(super) fn late(&self) -> Option<End> {
-        let is_late = self.deadline()? <= Instant::now();
-        is_late.then(|| End::NotElevated {
-            message: elevation::too_late(),
+        if self.deadline()? > Instant::now() {
+            return None;
+        }
+        let silence = self.filter.not_begun_in(elevation::TIME, &self.named);
+        Some(match silence {
+            Some(message) => End::NotElevated { message },
+            None => End::Replaced {
+                message: SILENT.to_owned(),
+            },
         })
     }
 
@@ -99,9 +110,10 @@ impl Marked {
             elevation: elevation.cloned(),
             ..Exec::new(Command::Shell(OsString::new()))
         };
+        let request = quote::kill_request(started, signal, elevation, &marker);
         Some(Killer {
-            line: quote::kill_line(started, signal, elevation, &marker),
-            marked: Self::new(&marker, &exec),
+            line: request.line,
+            marked: Self::new(&marker, &exec, request.elevated),
         })
     }
 
@@ -115,7 +127,10 @@ impl Marked {
         }
         match (self.filter.not_begun(&self.named), &end) {
             // A connection that breaks meanwhile is no refusal, and neither is silence.
-            (Some(NotBegun::NotElevated(_)), End::Lost { .. } | End::NotElevated { .. })
+            (
+                Some(NotBegun::NotElevated(_)),
+                End::Lost { .. } | End::NotElevated { .. } | End::Replaced { .. },
+            )
             | (None, _) => {}
             (Some(why), _) => return Progress::Ended(why.into()),
         }

@@ -196,7 +196,17 @@ fn every_refusal_has_its_own_message() {
         write_rules(namespace, &format!("Defaults requiretty\n{NO_PASSWORD}"));
         host.refuses(with, "requiretty");
         write_rules(namespace, NO_PASSWORD);
-        host.refuses("--sudo=nosuch -- id", "sudo did not run the command");
+        host.refuses("--sudo=nosuch -- id", "unknown user nosuch");
+        host.refuses("--sudo=__A__ -- id", "unknown user __A__");
+        write_rules(
+            namespace,
+            &format!("Defaults passwd_tries=1\n{WITH_PASSWORD}"),
+        );
+        host.refuses(
+            "--sudo --sudo-password-file wrong -- id",
+            "sudo did not take the password",
+        );
+        write_rules(namespace, NO_PASSWORD);
         let nothing = namespace.tree().write_with_mode("nothing", "", 0o644);
         let sudo = installed("sudo", "sudo");
         must("mount", &[&"--bind", &nothing, &sudo]);
@@ -244,6 +254,11 @@ fn ends_are_told_as_without_sudo() {
             .became("web1", "failed", "spawn");
         let ended = host.run(&format!("{sudo} --cwd /no/where -- true"));
         ended.code(1).became("web1", "failed", "spawn");
+        must("usermod", &[&"-s", &"/usr/sbin/nologin", &"www-data"]);
+        let line = "--sudo=www-data --sudo-password-file password --shell 'id -un | tr a-z A-Z'";
+        let ended = host.run(line);
+        let stdout = ended.code(0).record("web1").text("stdout");
+        assert_eq!(stdout, "WWW-DATA\n", "{ended}");
         let ended = host.run(&format!("{sudo} --shell 'id -un | tr a-z A-Z'"));
         assert_eq!(
             ended.code(0).record("web1").text("stdout"),
@@ -390,12 +405,66 @@ fn this_machine_gives_rights_as_others_do() {
 }
 
 #[test]
+fn neither_words_nor_variables_are_among_the_arguments_of_sudo() {
+    in_namespace!(|namespace: &Namespace| {
+        for rules in [NO_PASSWORD, WITH_PASSWORD] {
+            let log = "Defaults logfile=/var/log/sudo.log\n";
+            let host = hosts(namespace, "web1", &format!("{log}{rules}"));
+            let script = "for p in /proc/[0-9]*; do tr '\\0\\n' '  ' <$p/cmdline; echo; done \
+                          2>/dev/null | grep '^sudo '; echo \"$SECRET\" \"$1\"";
+            let ended = host
+                .fleet
+                .argv(
+                    "run -o jsonl --sudo --sudo-password-file password --env SECRET=hush -- sh -c"
+                        .split(' ')
+                        .chain([script, "sh", "whisper"]),
+                )
+                .run();
+            let stdout = ended.code(0).record("web1").text("stdout");
+            let lines: Vec<&str> = stdout.lines().collect();
+            assert_eq!(lines.len(), 2, "{ended}");
+            assert_eq!(lines[1], "hush whisper", "{ended}");
+            let log = std::fs::read_to_string("/var/log/sudo.log").unwrap();
+            for seen in [lines[0], &log] {
+                assert!(seen.contains("ready"), "{seen}");
+                assert!(
+                    !seen.contains("hush") && !seen.contains("whisper"),
+                    "{seen}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_host_that_runs_something_else_is_told_and_not_waited_for() {
+    in_namespace!(|namespace: &Namespace| {
+        let host = hosts(namespace, "web1", NO_PASSWORD);
+        let file = namespace.tree().join("home/zoe/.ssh/authorized_keys");
+        let line = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("command=\"cat\" {line}")).unwrap();
+        let ended = host.run("--sudo -- true");
+        ended.code(3).became("web1", "failed", "channel");
+        let message = ended.record("web1").text("message");
+        assert!(message.contains("ForceCommand"), "{ended}");
+    });
+}
+
+#[test]
 fn flags_that_make_no_sense_are_refused() {
     let fleet = Fleet::new().hosts("here");
     fleet
         .hoist("run --ask-sudo-pass -- id")
         .code(2)
         .complains(&["--ask-sudo-pass needs --sudo"]);
+    fleet
+        .hoist("run --sudo-password-file none -- id")
+        .code(2)
+        .complains(&["--sudo-password-file needs --sudo"]);
+    fleet
+        .hoist("run -n --sudo zoe -- id")
+        .code(0)
+        .complains(&["`zoe` is what is executed", "--sudo=zoe"]);
     fleet.hoist("run --sudo --become-with doas -- id").code(2);
     fleet.hoist("run --become-with '' -- id").code(2);
     fleet.hoist("run --sudo=-x -- id").code(2);
@@ -410,5 +479,6 @@ over_openssh!(
     ends_are_told_as_without_sudo,
     a_command_of_root_is_ended_with_the_rights_of_root,
     a_long_command_goes_before_the_password_and_the_input,
+    neither_words_nor_variables_are_among_the_arguments_of_sudo,
     another_program_can_give_the_rights,
 );

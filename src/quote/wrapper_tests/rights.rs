@@ -1,10 +1,12 @@
 //! A command that gets other rights: every shell hands the script on as it came.
 
+use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
 
 use super::*;
-use crate::quote::kill_line;
+use crate::quote::kill_request;
 use crate::quote::shells::{cross, nasty_words, run_with};
 use crate::quote::{Marker, NotBegun};
 use crate::remote::{Elevation, Signal};
@@ -102,13 +104,17 @@ fn a_command_with_other_rights_is_signalled_with_those() {
             pid: sleeping.id(),
             is_group_leader: false,
         };
-        let line = kill_line(&started, Signal::Term, Some(&elevation), &Marker::random());
-        let mut shell = home.login(login, inner);
-        let output = shell
+        let request = kill_request(&started, Signal::Term, Some(&elevation), &Marker::random());
+        let mut child = home
+            .login(login, inner)
             .arg("-c")
-            .arg(OsString::from_vec(line))
-            .output()
+            .arg(OsString::from_vec(request.line))
+            .stdin(Stdio::piped())
+            .spawn()
             .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(&request.elevated).unwrap();
+        let output = child.wait_with_output().unwrap();
         let status = sleeping.wait().unwrap();
         assert!(output.status.success(), "{login}, {inner}: {output:?}");
         let signal = status.signal();

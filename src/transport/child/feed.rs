@@ -95,6 +95,10 @@ impl Feed {
 
     /// Takes the next chunk from the source; false at its end.
     fn fill(&mut self) -> io::Result<bool> {
+        if self.position == 0 {
+            // What came first may be a secret: it is wiped, not written over.
+            self.chunk = Zeroizing::default();
+        }
         self.chunk.clear();
         self.written = 0;
         match &self.source {

@@ -1,7 +1,7 @@
-//! Ties a command's life to hoist's: the kernel ends it when hoist is gone.
+//! Ties a command's life to hoist's: the kernel ends it when hoist is gone. And begins sessions.
 //!
-//! The one call that needs `unsafe` outside of `ssh/ffi.rs`: between `fork` and `exec` only the
-//! child itself can ask for a signal at its parent's death. What the command starts in turn is not
+//! The calls that need `unsafe` outside of `ssh/ffi.rs`: between `fork` and `exec` only the child
+//! itself can ask for a signal at its parent's death, or leave its terminal. What the command starts in turn is not
 //! tied, and neither is what gains other rights (`sudo`): the kernel forgets the wish there
 //! (prctl(2), `PR_SET_PDEATHSIG`).
 #![allow(unsafe_code)]
@@ -31,6 +31,16 @@ pub(in crate::transport) fn end_with_parent(command: &mut Command) {
     };
     // SAFETY: in the child, only system calls are made: nothing is allocated and no lock is taken.
     unsafe { command.pre_exec(ask) };
+}
+
+/// Has the command begin a session of its own, and so a process group: whoever asks a person on the
+/// terminal then finds none, and is not stopped for asking in the background either.
+pub(in crate::transport) fn begin_session(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+
+    let begin = || rustix::process::setsid().map(|_| ()).map_err(Into::into);
+    // SAFETY: in the child, only one system call is made.
+    unsafe { command.pre_exec(begin) };
 }
 
 /// There is no such wish on this system.

@@ -33,7 +33,7 @@ impl Wrapped {
         marker: &Marker,
         exec: &Exec,
     ) -> io::Result<Self> {
-        let told = Marked::new(marker, exec);
+        let told = Marked::new(marker, exec, request.elevated);
         Self::with(command, request.preamble, &exec.stdin, told)
     }
 
@@ -82,10 +82,12 @@ impl Wrapped {
                     }
                 }
                 Poll::Pending if Pin::new(&mut self.late).poll(cx).is_ready() => {
-                    match self.marked.late() {
-                        Some(end) => return Poll::Ready(Progress::Ended(end)),
-                        None => return Poll::Pending,
+                    if let Some(end) = self.marked.late() {
+                        return Poll::Ready(Progress::Ended(end));
                     }
+                    // There is more time by now, or no need for it any more.
+                    let deadline = self.marked.deadline();
+                    self.late = deadline.map_or_else(Timer::never, Timer::at);
                 }
                 told => return told,
             }

@@ -4,12 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::future::poll_fn;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 use async_process::Command;
 
-use super::super::child::{Wrapped, end_with_parent};
+use super::super::child::{Wrapped, begin_session, end_with_parent};
 use crate::outcome::Kind;
 use crate::quote::{self, Marker};
 use crate::remote::{Exec, Signal};
@@ -38,10 +37,8 @@ pub(super) fn start(exec: &Exec, shell: &OsStr) -> Result<Box<dyn Process>, Spaw
 /// Returns a shell that is about to run a line.
 fn sh(line: Vec<u8>) -> Command {
     let mut command = std::process::Command::new("/bin/sh");
-    command
-        .arg("-c")
-        .arg(OsString::from_vec(line))
-        .process_group(0);
+    command.arg("-c").arg(OsString::from_vec(line));
+    begin_session(&mut command);
     end_with_parent(&mut command);
     let mut command = Command::from(command);
     command

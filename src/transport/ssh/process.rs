@@ -17,8 +17,7 @@ use super::feed::{Fed, Feed};
 use super::ffi::{EAGAIN, RawChannel};
 use super::inbox;
 use super::link::{Link, LinkError};
-use crate::quote::Marker;
-use crate::remote::{Exec, ExitStatus, Pipe, Signal, Stdin};
+use crate::remote::{ExitStatus, Pipe, Signal, Stdin};
 use crate::transport::marked::{Killer, Marked};
 use crate::transport::{End, Process, Progress, READ_BYTES, Work};
 
@@ -73,21 +72,20 @@ pub(super) struct SshProcess {
 }
 
 impl SshProcess {
+    /// `feed` is what it reads, as far as `marked` allows.
     pub(super) fn new(
         link: Rc<Link>,
         channel: RawChannel,
         options: ChannelOptions,
-        marker: &Marker,
-        exec: &Exec,
+        marked: Marked,
+        feed: Feed,
     ) -> Self {
         let interval = options.keepalive;
-        let told = Marked::new(marker, exec);
-        let feed = Feed::new(exec.stdin.clone(), told.is_input_held());
         Self {
             link,
             channel,
             window: options.window,
-            marked: told,
+            marked,
             feed,
             first: 0,
             linger_until: None,
@@ -99,12 +97,6 @@ impl SshProcess {
                 .saturating_mul(options.keepalive_count),
             is_closed: false,
         }
-    }
-
-    /// Has these bytes sent before the command's stdin.
-    pub(super) fn with_preamble(mut self, preamble: &[u8]) -> Self {
-        self.feed.put_ahead(preamble);
-        self
     }
 
     /// Does what can be done without waiting; `None` when there is nothing.

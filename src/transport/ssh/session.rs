@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
+use super::feed::Feed;
 use super::ffi::{EAGAIN, RawChannel};
 use super::link::{Link, LinkError};
 use super::process::{ChannelOptions, SshProcess};
 use crate::outcome::{Kind, Login};
 use crate::quote::{self, Marker};
 use crate::remote::Exec;
+use crate::transport::marked::Marked;
 use crate::transport::{Process, Session, SpawnError, Work};
 
 /// One authenticated connection.
@@ -47,8 +49,10 @@ impl SshSession {
         let asked = self.link.drive(ask).await;
         asked.map_err(|error| refused("to run the command", &error))?;
         let link = Rc::clone(&self.link);
-        let process = SshProcess::new(link, channel, self.options, &marker, exec);
-        Ok(process.with_preamble(&request.preamble))
+        let told = Marked::new(&marker, exec, request.elevated);
+        let mut feed = Feed::new(exec.stdin.clone(), told.is_input_held());
+        feed.put_ahead(&request.preamble);
+        Ok(SshProcess::new(link, channel, self.options, told, feed))
     }
 }
 

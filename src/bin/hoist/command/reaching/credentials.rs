@@ -320,10 +320,13 @@ fn password_in(file: &Path) -> Result<Secret, Failure> {
         .unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {
+        Err(_) => Err(Failure::usage(format!(
+            "the password on the first line of {name} is not UTF-8"
+        ))),
         Ok(text) if !text.is_empty() && line.len() <= MAX_PASSWORD_BYTES => {
             Ok(Secret::new(text.to_owned()))
         }
-        _ => Err(Failure::usage(format!(
+        Ok(_) => Err(Failure::usage(format!(
             "there is no password on the first line of {name}"
         ))),
     }

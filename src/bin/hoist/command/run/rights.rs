@@ -7,12 +7,12 @@ use hoist::secret::Secret;
 use crate::args::{Bound, Executing};
 use crate::command::reaching::{self, PasswordSource};
 use crate::report::Failure;
-use crate::settings::Origins;
+use crate::settings::{Origin, Origins};
 
 /// Returns what gives commands the rights they are to have, without its password.
 ///
 /// # Errors
-/// When there is a password for it, and it is not `sudo`.
+/// When a password is to be given, and it is not `sudo`.
 pub(super) fn elevation(
     executing: &Executing,
     origins: &Origins,
@@ -35,6 +35,10 @@ pub(super) fn elevation(
     let is_sudo = matches!(elevation, Some(Elevation::Sudo { .. }));
     if executing.ask_sudo_pass && !is_sudo {
         return Err(Failure::usage("--ask-sudo-pass needs --sudo"));
+    }
+    let is_file_typed = origins.of("sudo_password_file") == Origin::Argument;
+    if is_file_typed && !is_sudo {
+        return Err(Failure::usage("--sudo-password-file needs --sudo"));
     }
     Ok(elevation)
 }
