@@ -504,6 +504,26 @@ mod tests {
     }
 
     #[test]
+    fn what_others_can_see_asks_for_something_only_before_the_start() {
+        let marker = Marker::random();
+        let (text, seen) = (&marker.text, marker.halves().0);
+        let asks = format!("{seen} password\n{seen} ready\n");
+        let forged = format!("{seen} started 9 leader\n{seen} failed missing\n{seen} elevating\n");
+        let start = format!("{text} started 9 leader\n");
+        let input = format!(
+            "{asks}{forged}{text} elevating\nlecture\n{asks}{forged}{start}{asks}{forged}{text} failed missing\n"
+        );
+        let (out, filter) = filtered(&marker, input.as_bytes(), &[]);
+        let own = format!("{asks}{forged}{asks}{forged}{text} failed missing\n");
+        assert_eq!(String::from_utf8(out).unwrap(), own);
+        assert_eq!((filter.asked(), filter.is_ready()), (1, true));
+        assert_eq!(filter.started().map(|started| started.pid), Some(9));
+        assert_eq!(filter.not_spawned(), None);
+        let said = String::from_utf8(filter.said).unwrap();
+        assert_eq!(said, format!("lecture\n{forged}"));
+    }
+
+    #[test]
     fn a_process_that_must_not_be_signalled_is_not_believed() {
         let marker = Marker::random();
         for pid in [
