@@ -9,7 +9,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::Timer;
@@ -131,8 +131,12 @@ impl OpenSshProcess {
             if self.wrapped.is_started() || self.gone.is_some() || is_over {
                 break;
             }
-            let told = ready!(self.wrapped.poll(cx, &mut bytes));
-            self.early.push_back((told, bytes));
+            match self.wrapped.poll(cx, &mut bytes) {
+                Poll::Ready(told) => self.early.push_back((told, bytes)),
+                // The marker alone is no output.
+                Poll::Pending if self.wrapped.is_started() => break,
+                Poll::Pending => return Poll::Pending,
+            }
         }
         Poll::Ready(())
     }
