@@ -104,6 +104,15 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
+/// Cuts a text to so many characters, and shows that it was cut.
+pub(crate) fn cut(mut text: String, most: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 /// Whether `c` can be shown on a terminal without acting on it or on its neighbours.
 ///
 /// Besides control characters this refuses the invisible format characters that reorder or hide

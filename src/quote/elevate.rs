@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::Marker;
 use super::wire::{DECODE, posix};
-use crate::host::escaped;
+use crate::host::{cut, escaped};
 use crate::remote::Elevation;
 
 /// Most characters of what was said that a message shows.
@@ -158,11 +158,7 @@ fn last_line(said: &str) -> Option<&str> {
 /// Returns ``; it said `…` ``, or nothing.
 fn quoted(line: Option<&str>) -> String {
     line.map_or_else(String::new, |line| {
-        let mut line = escaped(line.trim());
-        if let Some((end, _)) = line.char_indices().nth(MAX_SHOWN) {
-            line.truncate(end);
-            line.push('…');
-        }
+        let line = cut(escaped(line.trim()), MAX_SHOWN);
         format!("; it said `{line}`")
     })
 }

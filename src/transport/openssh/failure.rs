@@ -4,14 +4,12 @@
 //! the built-in transport. What ssh says that nobody knows here is quoted.
 
 use super::log::Log;
-use crate::host::{Endpoint, HostKeyPolicy, Route};
+use crate::host::{self, Endpoint, HostKeyPolicy, Route};
 use crate::outcome::Kind;
 use crate::transport::ssh::known_hosts::host_form;
+use crate::transport::ssh::opening::BUSY_WORDS;
 use crate::transport::{ConnectError, Phase, UnknownKey};
 
-/// What sshd says in plain text when it turns a connection away for a while: `MaxStartups`,
-/// `PerSourcePenalties`.
-const BUSY_WORDS: [&str; 2] = ["Exceeded MaxStartups", "Not allowed at this time"];
 /// Most characters of ssh's words that are shown.
 const MAX_SHOWN: usize = 240;
 
@@ -286,11 +284,9 @@ pub(super) fn beyond(log: &Log, jump: &Endpoint, endpoint: &Endpoint) -> Option<
     Some(ConnectError::transient(Kind::Unreachable, message))
 }
 
+/// Shows ssh's words, which are escaped already.
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(MAX_SHOWN) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
+    host::cut(text.to_owned(), MAX_SHOWN)
 }
 
 #[cfg(test)]

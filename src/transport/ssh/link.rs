@@ -16,9 +16,10 @@ use ssh2::BlockDirections;
 use super::ffi::{self, EAGAIN};
 use super::inbox;
 use super::jump::Fate;
-use super::opening::{self, Opening};
+use super::opening::Opening;
 use super::stream::Stream;
 use super::traffic::Traffic;
+use crate::host::{cut, escaped};
 
 /// Bytes that a host may send beyond what it was asked for: banners, chaff, new keys, signs of life.
 const UNASKED_BYTES: u64 = 8 * 1024 * 1024;
@@ -327,7 +328,7 @@ impl LinkError {
 
     /// Returns the words on one line, fit to be shown.
     pub(super) fn plain(&self) -> String {
-        opening::cut(crate::host::escaped(self.message.trim()), MAX_SHOWN)
+        cut(escaped(self.message.trim()), MAX_SHOWN)
     }
 
     /// Whether a packet was damaged, forged, or none at all. Where it waits for the answer to a

@@ -38,7 +38,7 @@ mod inbox;
 mod jump;
 pub mod known_hosts;
 mod link;
-mod opening;
+pub(in crate::transport) mod opening;
 mod outbox;
 mod process;
 mod proxy;

@@ -8,7 +8,7 @@
 use ssh2::MethodType;
 
 use super::wire::Reader;
-use crate::host::escaped;
+use crate::host::{cut, escaped};
 use crate::outcome::Kind;
 use crate::transport::ConnectError;
 
@@ -26,7 +26,8 @@ const TOO_MANY_CONNECTIONS: u32 = 12;
 
 /// What sshd says in plain text when it turns a connection away for a while: `MaxStartups`,
 /// `PerSourcePenalties`.
-const BUSY_WORDS: [&str; 2] = ["Exceeded MaxStartups", "Not allowed at this time"];
+pub(in crate::transport) const BUSY_WORDS: [&str; 2] =
+    ["Exceeded MaxStartups", "Not allowed at this time"];
 
 /// How the names of algorithms begin that OpenSSH uses unless it is told not to, and libssh2 lacks.
 const OPENSSH_KNOWS: [&str; 4] = ["sntrup761x25519-", "mlkem768x25519-", "sk-", "umac-"];
@@ -226,15 +227,6 @@ pub(super) fn shown(bytes: &[u8]) -> String {
     // One character may be four bytes, and escaping makes it longer still.
     let text = String::from_utf8_lossy(&line[..line.len().min(4 * MAX_SHOWN)]);
     cut(escaped(&text), MAX_SHOWN)
-}
-
-/// Cuts a text to so many characters, and shows that it was cut.
-pub(super) fn cut(mut text: String, most: usize) -> String {
-    if let Some((end, _)) = text.char_indices().nth(most) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]

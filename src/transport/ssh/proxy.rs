@@ -14,7 +14,7 @@ use std::sync::Mutex;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::opening::cut;
+use crate::host::{cut, escaped};
 
 /// The end of what a command said that is looked at, in bytes.
 const LAST_BYTES: u64 = 1024;
@@ -64,7 +64,7 @@ impl ProxyCommand {
         stderr.seek(SeekFrom::End(0)).ok()?;
         let text = String::from_utf8_lossy(&bytes);
         let last = text.lines().rev().find(|line| !line.trim().is_empty())?;
-        Some(cut(crate::host::escaped(last.trim()), MAX_SHOWN))
+        Some(cut(escaped(last.trim()), MAX_SHOWN))
     }
 }
 

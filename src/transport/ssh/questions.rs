@@ -8,8 +8,7 @@
 
 use super::ffi::{Answer, Question};
 use super::link::Link;
-use super::opening::cut;
-use crate::host::escaped;
+use crate::host::{cut, escaped};
 use crate::secret::Secret;
 
 /// Requests that are answered.
