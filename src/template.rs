@@ -394,7 +394,7 @@ fn is_name(part: &str) -> bool {
 }
 
 /// How the parts of a template begin and end.
-const PARTS: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
+pub const PARTS: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
 
 /// Finds the first value that stands within quotes of a shell's line, or after the beginning of a
 /// here-document: quoted once more, it would end them. One that is `safe` is its author's business.

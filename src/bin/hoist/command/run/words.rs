@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use hoist::host::Host;
 use hoist::quote;
 use hoist::remote::Command;
-use hoist::template::{Scene, Template};
+use hoist::template::{PARTS, Scene, Template};
 
 use crate::report::Failure;
 
@@ -90,9 +90,6 @@ struct Veiled {
 
 /// Stands for a part that was taken out: private characters, with its number between them.
 const VEIL: [char; 2] = ['\u{f8fe}', '\u{f8ff}'];
-
-/// How the parts of a template begin and end.
-const PARTS: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
 
 impl Veiled {
     fn nothing(line: &str) -> Self {
