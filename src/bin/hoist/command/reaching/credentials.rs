@@ -41,6 +41,21 @@ pub(in crate::command) enum PasswordSource<'a> {
     File(&'a Path),
 }
 
+impl<'a> PasswordSource<'a> {
+    /// Returns where a password comes from; of two sources the one set nearer to the person.
+    pub(in crate::command) fn nearest(
+        file: Option<&'a Path>,
+        is_asked: bool,
+        is_asked_nearer: bool,
+    ) -> Self {
+        match file {
+            Some(file) if !is_asked || !is_asked_nearer => Self::File(file),
+            _ if is_asked => Self::Person,
+            _ => Self::None,
+        }
+    }
+}
+
 /// What hosts may be shown to log in.
 #[derive(Debug, Default)]
 pub(super) struct Credentials {

@@ -160,16 +160,11 @@ impl Reaching<'_> {
         }
     }
 
-    /// Returns where the password comes from; of two sources the one set nearer to the person.
+    /// Returns where the password comes from.
     fn password(&self) -> PasswordSource<'_> {
         let is_asked_nearer = self.origins.of("ask_pass") >= self.origins.of("password_file");
-        match &self.connecting.password_file {
-            Some(file) if !self.connecting.ask_pass || !is_asked_nearer => {
-                PasswordSource::File(file)
-            }
-            _ if self.connecting.ask_pass => PasswordSource::Person,
-            _ => PasswordSource::None,
-        }
+        let file = self.connecting.password_file.as_deref();
+        PasswordSource::nearest(file, self.connecting.ask_pass, is_asked_nearer)
     }
 }
 

@@ -59,11 +59,8 @@ pub(super) fn give_password(
         return Ok(());
     };
     let is_asked_nearer = origins.of("ask_sudo_pass") >= origins.of("sudo_password_file");
-    let source = match &executing.sudo_password_file {
-        Some(file) if !executing.ask_sudo_pass || !is_asked_nearer => PasswordSource::File(file),
-        _ if executing.ask_sudo_pass => PasswordSource::Person,
-        _ => PasswordSource::None,
-    };
+    let file = executing.sudo_password_file.as_deref();
+    let source = PasswordSource::nearest(file, executing.ask_sudo_pass, is_asked_nearer);
     let same = if login.is_some() {
         " (empty: that of the login)"
     } else {
