@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use thiserror::Error;
 
@@ -60,8 +60,8 @@ pub struct Facts {
     pub uid: u32,
     /// This machine's name: `%l`.
     pub machine: String,
-    /// This machine's addresses: `Match localnetwork`.
-    pub addresses: Vec<IpAddr>,
+    /// This machine's addresses: `Match localnetwork`. Found out when they are first asked for.
+    pub addresses: Arc<LazyLock<Vec<IpAddr>>>,
     /// The environment: `${NAME}`, `SendEnv`, `IdentityAgent $NAME`.
     pub variables: BTreeMap<String, String>,
     /// What runs the commands of `Match exec`.
@@ -75,7 +75,7 @@ impl Default for Facts {
             user: String::new(),
             uid: 0,
             machine: String::new(),
-            addresses: Vec::new(),
+            addresses: Arc::default(),
             variables: BTreeMap::new(),
             shell: "/bin/sh".into(),
         }

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use hoist::host::{AddressFamily, HostKeyPolicy, HostName};
 use hoist::ssh_config::{
@@ -37,7 +38,7 @@ fn facts() -> Facts {
         user: own[0].to_owned(),
         uid,
         machine: machine.trim().to_owned(),
-        addresses: Vec::new(),
+        addresses: Arc::default(),
         variables: variables.into(),
         shell: "/bin/sh".into(),
     }

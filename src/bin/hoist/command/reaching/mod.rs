@@ -2,6 +2,7 @@
 //! which keys, by what the arguments, the inventory and the configuration of `ssh` say.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 
 use hoist::host::{Endpoint, TransportName};
 use hoist::inventory::Inventory;
@@ -154,7 +155,7 @@ impl Reaching<'_> {
                 .nodename()
                 .to_string_lossy()
                 .into_owned(),
-            addresses: addresses::own_addresses(),
+            addresses: Arc::new(LazyLock::new(addresses::own_addresses)),
             variables: environment.variables.clone(),
             shell: shell.unwrap_or(Path::new("/bin/sh")).to_owned(),
         }
