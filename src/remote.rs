@@ -5,6 +5,9 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +82,52 @@ pub enum Stdin {
     Bytes(Arc<[u8]>),
     /// This file, read by position, so that hosts don't disturb each other.
     File(Arc<File>),
+    /// What is put together as it is read.
+    Made(Arc<dyn Content>),
+}
+
+impl Stdin {
+    /// Returns what is read by position, if that is how it is read.
+    pub fn content(&self) -> Option<&dyn Content> {
+        match self {
+            Self::Empty | Self::Bytes(_) => None,
+            Self::File(file) => Some(&**file),
+            Self::Made(content) => Some(&**content),
+        }
+    }
+}
+
+/// Bytes that are read by position, by many hosts at once and each in its own time.
+pub trait Content: fmt::Debug + Send + Sync {
+    /// Returns how many bytes there are.
+    fn length(&self) -> u64;
+
+    /// Reads at `offset` and returns how many bytes that were; 0 at the end alone.
+    ///
+    /// # Errors
+    /// When it can't be read, or has changed since its length was told.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Returns the next part that is more than a hole (bytes that are 0 and take no room), from
+    /// `offset` on; `None` when nothing but a hole is left.
+    fn data_from(&self, offset: u64) -> Option<Range<u64>> {
+        (offset < self.length()).then(|| offset..self.length())
+    }
+}
+
+impl Content for File {
+    fn length(&self) -> u64 {
+        self.metadata().map_or(0, |file| file.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        loop {
+            match FileExt::read_at(self, buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
 }
 
 /// One of a command's two outputs.

@@ -130,7 +130,7 @@ fn command(exec: &Exec, program: &OsStr, arguments: &[&OsStr]) -> async_process:
     command
         .stdin(match exec.stdin {
             remote::Stdin::Empty => Stdio::null(),
-            remote::Stdin::Bytes(_) | remote::Stdin::File(_) => Stdio::piped(),
+            _ => Stdio::piped(),
         })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -1,7 +1,6 @@
 //! Writes a command's stdin, as far as the command reads it.
 
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -101,25 +100,16 @@ impl Feed {
         }
         self.chunk.clear();
         self.written = 0;
-        match &self.source {
-            Stdin::Empty => {}
-            Stdin::Bytes(bytes) => {
-                let from = usize::try_from(self.position).unwrap_or(usize::MAX);
-                let rest = bytes.get(from..).unwrap_or_default();
-                let length = rest.len().min(CHUNK_BYTES);
-                self.chunk.extend_from_slice(&rest[..length]);
-            }
-            Stdin::File(file) => {
-                self.chunk.resize(CHUNK_BYTES, 0);
-                let read = loop {
-                    match file.read_at(&mut self.chunk, self.position) {
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        read => break read,
-                    }
-                };
-                self.chunk.truncate(*read.as_ref().unwrap_or(&0));
-                read?;
-            }
+        if let Stdin::Bytes(bytes) = &self.source {
+            let from = usize::try_from(self.position).unwrap_or(usize::MAX);
+            let rest = bytes.get(from..).unwrap_or_default();
+            let length = rest.len().min(CHUNK_BYTES);
+            self.chunk.extend_from_slice(&rest[..length]);
+        } else if let Some(content) = self.source.content() {
+            self.chunk.resize(CHUNK_BYTES, 0);
+            let read = content.read_at(&mut self.chunk, self.position);
+            self.chunk.truncate(*read.as_ref().unwrap_or(&0));
+            read?;
         }
         self.position += self.chunk.len() as u64;
         Ok(!self.chunk.is_empty())

@@ -1,7 +1,6 @@
 //! Feeds a command's stdin from its source, as far as the host takes it.
 
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use zeroize::Zeroizing;
 
@@ -147,9 +146,9 @@ impl Feed {
     /// Reads the next piece of a file once the last one is sent. A file that can't be read any
     /// further ends there, and the command's result is not to be trusted.
     fn fill(&mut self) {
-        if let (Stdin::File(file), true) = (&self.source, self.sent == self.chunk.len()) {
+        if let (Some(content), true) = (self.source.content(), self.sent == self.chunk.len()) {
             self.chunk.resize(CHUNK_BYTES, 0);
-            let count = file
+            let count = content
                 .read_at(&mut self.chunk, self.offset)
                 .unwrap_or_else(|error| {
                     self.failure = Some(error);

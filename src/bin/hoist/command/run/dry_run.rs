@@ -69,11 +69,10 @@ fn line(out: &mut dyn Write, word: &str, text: &str) -> io::Result<()> {
 
 fn stdin(stdin: &Stdin) -> String {
     match stdin {
-        Stdin::Empty => "empty".to_owned(),
         Stdin::Bytes(bytes) => format!("{} bytes", bytes.len()),
-        Stdin::File(file) => match file.metadata() {
-            Ok(file) => format!("{} bytes", file.len()),
-            Err(_) => "a file".to_owned(),
+        _ => match stdin.content() {
+            Some(content) => format!("{} bytes", content.length()),
+            None => "empty".to_owned(),
         },
     }
 }

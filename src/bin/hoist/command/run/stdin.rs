@@ -58,13 +58,13 @@ mod tests {
 
     fn content(stdin: Stdin) -> Vec<u8> {
         match stdin {
-            Stdin::Empty => Vec::new(),
-            Stdin::Bytes(bytes) => bytes.to_vec(),
             Stdin::File(file) => {
                 let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
                 file.read_exact_at(&mut bytes, 0).unwrap();
                 bytes
             }
+            Stdin::Bytes(bytes) => bytes.to_vec(),
+            _ => Vec::new(),
         }
     }
 
