@@ -24,10 +24,13 @@ use crate::remote::{Exec, ExitStatus, Pipe, Signal};
 mod child;
 mod elevation;
 pub mod fake;
+pub mod files;
 pub mod local;
 mod marked;
 pub mod openssh;
 pub mod ssh;
+
+use files::{FileError, FileReason, Files};
 
 /// A piece of non-blocking work on the current worker.
 pub type Work<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -58,6 +61,16 @@ pub trait Transport: Send + Sync {
 pub trait Session {
     /// Starts a command. A further one may be started once the first has ended.
     fn spawn<'a>(&'a mut self, exec: &'a Exec) -> Work<'a, Result<Box<dyn Process>, SpawnError>>;
+
+    /// Opens the host's own file service. What is returned ends with the session.
+    fn files(&mut self) -> Work<'_, Result<Box<dyn Files>, FileError>> {
+        Box::pin(async {
+            Err(FileError {
+                reason: FileReason::NoService,
+                message: "this transport has no file service".to_owned(),
+            })
+        })
+    }
 
     /// Returns the address the connection goes to, as numbers, where there is one.
     fn peer(&self) -> Option<String>;
