@@ -40,6 +40,7 @@
 //! | [`engine`] | works a plan: limits, deadlines, retries, stopping |
 //! | [`template`] | each host's own text, with the whole inventory in view |
 //! | [`transport`] | SSH, this machine, and a scripted fake behind one trait |
+//! | [`tree`], [`transfer`] | files of this machine, brought to hosts and fetched from them |
 //! | [`secret`] | passwords, which nothing shows |
 //! | [`quote`] | argument vectors that arrive exactly, whatever the login shell |
 //! | [`event`] | dated facts, the contract between work and output |
@@ -63,4 +64,6 @@ pub mod shell;
 pub mod spool;
 pub mod ssh_config;
 pub mod template;
+pub mod transfer;
 pub mod transport;
+pub mod tree;

@@ -23,15 +23,36 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("selection", &["host", "hostset", "inventory"]),
     ("ssh_config", &["host"]),
     ("template", &["host", "inventory", "quote"]),
-    ("plan", &["event", "host", "remote"]),
+    ("plan", &["event", "host", "remote", "tree"]),
     (
         "transport",
         &["host", "outcome", "quote", "remote", "secret", "ssh_config"],
     ),
+    ("tree", &["host", "remote"]),
+    (
+        "transfer",
+        &[
+            "host",
+            "outcome",
+            "plan",
+            "quote",
+            "remote",
+            "transport",
+            "tree",
+        ],
+    ),
     ("spool", &["remote"]),
     (
         "engine",
-        &["event", "host", "outcome", "plan", "remote", "transport"],
+        &[
+            "event",
+            "host",
+            "outcome",
+            "plan",
+            "remote",
+            "transfer",
+            "transport",
+        ],
     ),
     (
         "render",
@@ -60,7 +81,9 @@ const ALL: &[&str] = &[
     "spool",
     "ssh_config",
     "template",
+    "transfer",
     "transport",
+    "tree",
 ];
 
 /// Crates that only these files and folders may name.
@@ -75,6 +98,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("csv", &["src/inventory", "src/render", "src/bin/hoist"]),
     ("comfy_table", &["src/render/table"]),
     ("minijinja", &["src/template"]),
+    ("sha2", &["src/tree"]),
     ("rayon", &["src/engine"]),
     ("crossbeam_channel", &["src/engine"]),
     ("async_executor", &["src/engine", "src/transport/ssh/jump"]),
