@@ -2,7 +2,7 @@
 //!
 //! The engine makes events, in order, on the calling thread; listeners are told each of them.
 //! Per host the order is: any number of `Attempt`, at most one `Connected` after each, then
-//! `Started`, any number of `Output`, and exactly one `Finished`. A host that was never tried has
+//! `Started`, any number of `Output` and `Moved`, and exactly one `Finished`. A host that was never tried has
 //! `Finished` alone. `RunStarted` is first and `RunFinished` last.
 
 use std::io;
@@ -64,6 +64,15 @@ pub enum EventKind {
         pipe: Pipe,
         /// Never empty; cut anywhere, even within a character.
         bytes: Vec<u8>,
+    },
+    /// Files are on their way; told again and again, the last time when all are there.
+    Moved {
+        /// Which host.
+        host: HostIndex,
+        /// Bytes that went over the connection.
+        bytes: u64,
+        /// How many there will be.
+        total: u64,
     },
     /// Nothing more comes from this host.
     Finished {

@@ -79,6 +79,7 @@ impl Fleet {
             hosts: self.hosts.clone(),
             exec: Some(exec),
             commands: Vec::new(),
+            transfer: None,
             limits: self.limits,
         }
     }

@@ -72,6 +72,10 @@ kinds! {
     Spawn = "spawn",
     /// The command did not get the rights it was to have.
     Sudo = "sudo",
+    /// A file could not be read or written there.
+    Transfer = "transfer",
+    /// What was put there did not pass its check, and is not there any more.
+    Check = "check",
     /// The command ran longer than it may.
     Timeout = "timeout",
     /// The link died, or the host sent no exit status.
@@ -105,7 +109,10 @@ kinds! {
 impl Kind {
     /// Whether the host was reached: the command ran, or would have.
     pub fn is_reached(self) -> bool {
-        matches!(self, Self::Exit | Self::Signal | Self::Spawn | Self::Sudo)
+        matches!(
+            self,
+            Self::Exit | Self::Signal | Self::Spawn | Self::Sudo | Self::Transfer | Self::Check
+        )
     }
 
     /// Returns the status that a record of this kind shows.
@@ -194,6 +201,8 @@ pub struct Outcome {
     pub is_stdout_held: bool,
     /// Set when hoist ended the command.
     pub killed: Option<Killed>,
+    /// Whether something was changed, where that is known.
+    pub has_changed: Option<bool>,
 }
 
 impl Outcome {

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use crate::event::RunId;
 use crate::host::Endpoint;
-use crate::remote::{Command, Exec};
+use crate::remote::{Command, Elevation, Exec};
+
+mod put;
+
+pub use put::{Load, Put};
 
 /// One run, decided.
 #[derive(Debug, Clone)]
@@ -20,11 +24,39 @@ pub struct Plan {
     /// What each host executes instead of the command in `exec`, in the order of `hosts`; empty
     /// where all execute the same.
     pub commands: Vec<Command>,
+    /// What files are brought to them or fetched, in the place of executing something.
+    pub transfer: Option<Transfer>,
     /// How hard to go.
     pub limits: Limits,
 }
 
+/// Files on their way.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Transfer {
+    /// To the hosts.
+    Put(Put),
+}
+
+impl Transfer {
+    /// Returns the longest it may take.
+    pub fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Put(put) => put.timeout,
+        }
+    }
+}
+
 impl Plan {
+    /// Returns what gives other rights than the login has, if something is to.
+    pub fn elevation_mut(&mut self) -> Option<&mut Elevation> {
+        let exec = self.exec.as_mut();
+        match &mut self.transfer {
+            Some(Transfer::Put(put)) => put.elevation.as_mut(),
+            None => exec.and_then(|exec| exec.elevation.as_mut()),
+        }
+    }
+
     /// Returns what the host at `index` executes, if anything: the command with the host's own variables, those
     /// of the command, and `HOIST_HOST`, `HOIST_INDEX` (from 0) and `HOIST_TOTAL` in its
     /// environment; of two values the later one counts.

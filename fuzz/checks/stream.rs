@@ -150,6 +150,7 @@ fn outcome() -> Outcome {
         stderr: PipeTotal::default(),
         is_stdout_held: false,
         killed: None,
+        has_changed: None,
     }
 }
 

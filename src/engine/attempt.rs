@@ -2,8 +2,8 @@
 //!
 //! Deadlines live here: one for connecting (from the moment the host has its handshake slot), one
 //! for the command. Both are instants on the monotonic clock, raced against the work, so that they
-//! hold whatever a transport does. Ending a command goes through the same few stages for a time-out
-//! and for a stop: TERM, some seconds, KILL, some seconds, give up.
+//! hold whatever a transport does. How a command is followed and ended is in `execution`, what a
+//! transfer may use of a host in `lent`.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -12,19 +12,21 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_io::Timer;
 use async_lock::{Semaphore, SemaphoreGuard};
-use futures_lite::future::{self, FutureExt};
+use futures_lite::future::FutureExt;
 
+use super::execution::{Execution, Takes, Verdict, within};
+use super::lent::Lent;
 use super::pace;
 use super::report::{Outflow, Reporter};
 use super::workers::Shift;
 use crate::event::{EventKind, HostIndex};
 use crate::host::{Endpoint, Route};
-use crate::outcome::{Killed, Kind, Outcome, PipeTotal};
-use crate::remote::{Exec, ExitStatus, Signal};
-use crate::transport::{ConnectError, End, Phase, Process, Progress, Session, UnknownKey};
+use crate::outcome::{Kind, Outcome};
+use crate::plan::Transfer;
+use crate::remote::{Exec, Pipe};
+use crate::transfer;
+use crate::transport::{ConnectError, Phase, Process, Session, UnknownKey};
 
-/// How long a command has to end after TERM, and again after KILL; sending the signal included.
-const END_TIME: Duration = Duration::from_secs(2);
 /// How long taking leave of a host may take.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// How long a handshake counts as work for this machine. One that takes longer waits for the
@@ -36,8 +38,6 @@ const BACKOFF: Duration = Duration::from_millis(500);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// How exactly the time of a host behind a jump host is taken.
 const JUMP_TICK: Duration = Duration::from_millis(50);
-/// Chunks read from one host before its neighbours get a turn.
-const CHUNKS_PER_TURN: u32 = 16;
 
 /// Works one host to its outcome and reports it, or has it set aside.
 pub(super) async fn work(
@@ -61,32 +61,11 @@ pub(super) async fn work(
     });
 }
 
-/// What is known of a host when its work is over.
-#[derive(Default)]
-struct Verdict {
-    kind: Option<Kind>,
-    message: String,
-    exit: Option<ExitStatus>,
-    killed: Option<Killed>,
-    is_held: bool,
-    stdout: PipeTotal,
-    stderr: PipeTotal,
-}
-
-impl Verdict {
-    fn failed(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            kind: Some(kind),
-            message: message.into(),
-            ..Self::default()
-        }
-    }
-}
-
-struct Attempt<'a> {
-    shift: &'a Shift<'a>,
-    host: HostIndex,
-    reporter: &'a Reporter,
+/// One host being worked.
+pub(super) struct Attempt<'a> {
+    pub(super) shift: &'a Shift<'a>,
+    pub(super) host: HostIndex,
+    pub(super) reporter: &'a Reporter,
     began_at: SystemTime,
     began: Instant,
     count: u32,
@@ -278,34 +257,80 @@ impl<'a> Attempt<'a> {
 
     /// Runs the command, if there is one, on an open session and takes leave of the host.
     async fn execute(&self, mut session: Box<dyn Session>) -> Verdict {
-        let verdict = match self.shift.plan.exec_for(self.host) {
-            Some(exec) => self.execute_on(&mut session, &exec).await,
-            None => Verdict::default(),
+        let plan = self.shift.plan;
+        let verdict = match (&plan.transfer, plan.exec_for(self.host)) {
+            (Some(transfer), _) => self.transfer(&mut *session, transfer).await,
+            (None, Some(exec)) => self.execute_on(&mut *session, &exec).await,
+            (None, None) => Verdict::default(),
         };
         within(CLOSE_TIME, session.close()).await;
         verdict
     }
 
-    async fn execute_on(&self, session: &mut Box<dyn Session>, exec: &Exec) -> Verdict {
-        let deadline = exec
-            .timeout
-            .and_then(|limit| Instant::now().checked_add(limit));
-        match self.spawn(session, exec, deadline).await {
-            Ok(process) => {
-                self.reporter.tell(EventKind::Started { host: self.host });
-                Execution::new(self, exec, deadline).follow(process).await
-            }
-            Err(verdict) => verdict,
+    async fn execute_on(&self, session: &mut dyn Session, exec: &Exec) -> Verdict {
+        let deadline = deadline(exec.timeout);
+        let process = match self.spawn(session, exec, deadline).await {
+            Ok(process) => process,
+            Err(verdict) => return verdict,
+        };
+        self.reporter.tell(EventKind::Started { host: self.host });
+        let mut outflow = Outflow::new(self.reporter, self.host, exec.max_output);
+        let verdict = self.follow(process, exec, deadline, &mut outflow).await;
+        outflow.counted(verdict)
+    }
+
+    /// Brings files to the host or fetches some, and tells what was done as a command would.
+    async fn transfer(&self, session: &mut dyn Session, transfer: &Transfer) -> Verdict {
+        self.reporter.tell(EventKind::Started { host: self.host });
+        let mut lent = Lent::new(self, session, transfer.timeout());
+        let (report, result) = match transfer {
+            Transfer::Put(put) => transfer::put(put, self.host, &mut lent).await,
+        };
+        let mut outflow = Outflow::new(self.reporter, self.host, None);
+        outflow.push(Pipe::Stdout, report.text()).await;
+        let mut verdict = Verdict::default();
+        if let Err(trouble) = result {
+            outflow.push(Pipe::Stderr, trouble.output).await;
+            verdict = Verdict::failed(trouble.kind, trouble.message);
         }
+        verdict.has_changed = report.has_changed;
+        outflow.counted(verdict)
+    }
+
+    /// Follows a command to its end.
+    pub(super) async fn follow<T: Takes>(
+        &self,
+        process: Box<dyn Process>,
+        exec: &Exec,
+        deadline: Option<Instant>,
+        taker: &mut T,
+    ) -> Verdict {
+        let (cancel, grace) = (self.shift.cancel, self.shift.plan.limits.grace);
+        let execution = Execution::new(cancel, grace, exec, deadline, taker);
+        execution.follow(process).await
     }
 
     /// Starts the command; the host has as long to agree as it had to connect.
-    async fn spawn(
+    pub(super) async fn spawn(
         &self,
-        session: &mut Box<dyn Session>,
+        session: &mut dyn Session,
         exec: &Exec,
         deadline: Option<Instant>,
     ) -> Result<Box<dyn Process>, Verdict> {
+        let refused =
+            |error: crate::transport::SpawnError| Verdict::failed(error.kind, error.message);
+        let spawn = async { session.spawn(exec).await.map_err(refused) };
+        let agreed = self.agree(spawn, exec.timeout, deadline).await;
+        agreed.unwrap_or_else(Err)
+    }
+
+    /// Waits until the host agrees to something, unless time is up or the run is to stop.
+    pub(super) async fn agree<T>(
+        &self,
+        work: impl Future<Output = T>,
+        timeout: Option<Duration>,
+        deadline: Option<Instant>,
+    ) -> Result<T, Verdict> {
         let limit = self.connect_timeout();
         let not_started = |kind, limit: Duration| {
             let message = format!("the host did not start the command in {limit:?}");
@@ -317,7 +342,7 @@ impl<'a> Attempt<'a> {
         };
         let over = async {
             deadline.map_or_else(Timer::never, Timer::at).await;
-            not_started(Kind::Timeout, exec.timeout.unwrap_or_default())
+            not_started(Kind::Timeout, timeout.unwrap_or_default())
         };
         let stopped = async {
             self.shift.cancel.stopped().await;
@@ -326,12 +351,7 @@ impl<'a> Attempt<'a> {
                 "cancelled while the command was being started",
             ))
         };
-        let spawn = async {
-            let refused =
-                |error: crate::transport::SpawnError| Verdict::failed(error.kind, error.message);
-            session.spawn(exec).await.map_err(refused)
-        };
-        spawn.or(over).or(late).or(stopped).await
+        async { Ok(work.await) }.or(over).or(late).or(stopped).await
     }
 
     /// Waits for `work` unless the run is to stop; returns whether it is.
@@ -368,200 +388,14 @@ impl<'a> Attempt<'a> {
             stderr: verdict.stderr,
             is_stdout_held: verdict.is_held,
             killed: verdict.killed,
+            has_changed: verdict.has_changed,
         }
     }
 }
 
-/// How far a command is from being ended by hoist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// It runs within its time.
-    Running,
-    /// The run is to stop; it may still end by itself.
-    Grace,
-    /// It was sent TERM.
-    Term,
-    /// It was sent KILL.
-    Kill,
-}
-
-/// What the wait for a command's next move was ended by.
-enum Wake {
-    Progress(Progress),
-    Alarm,
-    Stopped,
-    Killed,
-}
-
-/// One command, followed to its end.
-struct Execution<'a> {
-    attempt: &'a Attempt<'a>,
-    exec: &'a Exec,
-    deadline: Option<Instant>,
-    stage: Stage,
-    /// Set when hoist decides to end the command.
-    reason: Option<Kind>,
-    alarm: Timer,
-    outflow: Outflow<'a>,
-}
-
-impl<'a> Execution<'a> {
-    fn new(attempt: &'a Attempt<'a>, exec: &'a Exec, deadline: Option<Instant>) -> Self {
-        Self {
-            attempt,
-            exec,
-            deadline,
-            stage: Stage::Running,
-            reason: None,
-            alarm: deadline.map_or_else(Timer::never, Timer::at),
-            outflow: Outflow::new(attempt.reporter, attempt.host, exec.max_output),
-        }
-    }
-
-    async fn follow(mut self, mut process: Box<dyn Process>) -> Verdict {
-        let cancel = self.attempt.shift.cancel;
-        let mut stopped = pin!(cancel.stopped());
-        let mut killed = pin!(cancel.killed());
-        let mut buffer = Vec::new();
-        let mut turn = 0_u32;
-        loop {
-            let stage = self.stage;
-            let alarm = async {
-                (&mut self.alarm).await;
-                Wake::Alarm
-            };
-            let stop = async {
-                match stage {
-                    Stage::Running => stopped.as_mut().await,
-                    _ => future::pending().await,
-                }
-                Wake::Stopped
-            };
-            let kill = async {
-                match stage {
-                    Stage::Grace => killed.as_mut().await,
-                    _ => future::pending().await,
-                }
-                Wake::Killed
-            };
-            let next = async { Wake::Progress(process.next(&mut buffer).await) };
-            match alarm.or(stop).or(kill).or(next).await {
-                Wake::Progress(Progress::Output(pipe)) => {
-                    self.outflow.push(pipe, std::mem::take(&mut buffer)).await;
-                    turn += 1;
-                    if turn.is_multiple_of(CHUNKS_PER_TURN) {
-                        future::yield_now().await;
-                    }
-                }
-                Wake::Progress(Progress::Ended(end)) => return self.verdict(end),
-                Wake::Stopped => self.begin_grace(),
-                Wake::Alarm if self.stage == Stage::Kill => return self.give_up(),
-                Wake::Alarm | Wake::Killed => self.advance(&mut *process).await,
-            }
-        }
-    }
-
-    fn begin_grace(&mut self) {
-        self.stage = Stage::Grace;
-        let grace_end = Instant::now().checked_add(self.attempt.shift.plan.limits.grace);
-        let end = self.deadline.into_iter().chain(grace_end).min();
-        self.alarm = end.map_or_else(Timer::never, Timer::at);
-    }
-
-    /// Goes one stage further towards the end of the command.
-    async fn advance(&mut self, process: &mut dyn Process) {
-        let is_late = self
-            .deadline
-            .is_some_and(|deadline| deadline <= Instant::now());
-        let signal = match self.stage {
-            Stage::Running | Stage::Grace => {
-                self.reason = Some(if is_late {
-                    Kind::Timeout
-                } else {
-                    Kind::Cancelled
-                });
-                self.stage = Stage::Term;
-                Signal::Term
-            }
-            Stage::Term | Stage::Kill => {
-                self.stage = Stage::Kill;
-                Signal::Kill
-            }
-        };
-        let end_at = Instant::now() + END_TIME;
-        // Whether it arrived shows in whether the command ends.
-        let _ = within(END_TIME, process.signal(signal)).await;
-        self.alarm.set_at(end_at);
-    }
-
-    fn give_up(self) -> Verdict {
-        let message = self.ended_by_hoist("its end was not confirmed; it may still run");
-        self.with_totals(Verdict {
-            kind: self.reason,
-            message,
-            killed: Some(Killed::Unconfirmed),
-            ..Verdict::default()
-        })
-    }
-
-    fn verdict(self, end: End) -> Verdict {
-        let mut verdict = match end {
-            End::Exited { status, is_held } => exited(status, is_held),
-            End::NotSpawned { message } => Verdict::failed(Kind::Spawn, message),
-            End::NotElevated { message } => Verdict::failed(Kind::Sudo, message),
-            End::Replaced { message } => Verdict::failed(Kind::Channel, message),
-            End::Lost { message } => Verdict::failed(Kind::Lost, message),
-        };
-        if let Some(reason) = self.reason {
-            let is_gone = verdict.exit.is_some() && !verdict.is_held;
-            verdict.killed = Some(if is_gone {
-                Killed::Confirmed
-            } else {
-                Killed::Unconfirmed
-            });
-            verdict.kind = Some(reason);
-            verdict.message = match &verdict.exit {
-                Some(status) if is_gone => self.ended_by_hoist(&format!("ended: {status}")),
-                _ => self.ended_by_hoist("its end was not confirmed; it may still run"),
-            };
-        }
-        self.with_totals(verdict)
-    }
-
-    fn ended_by_hoist(&self, how: &str) -> String {
-        match self.reason {
-            Some(Kind::Timeout) => timed_out(self.exec, how),
-            _ => format!("cancelled; {how}"),
-        }
-    }
-
-    fn with_totals(&self, verdict: Verdict) -> Verdict {
-        Verdict {
-            stdout: self.outflow.stdout,
-            stderr: self.outflow.stderr,
-            ..verdict
-        }
-    }
-}
-
-fn exited(status: ExitStatus, is_held: bool) -> Verdict {
-    let (kind, message) = match &status {
-        ExitStatus::Code(0) => (None, String::new()),
-        ExitStatus::Code(code) => (Some(Kind::Exit), format!("exit status {code}")),
-        ExitStatus::Signal(name) => (Some(Kind::Signal), format!("killed by signal {name}")),
-    };
-    Verdict {
-        kind,
-        message,
-        exit: Some(status),
-        is_held,
-        ..Verdict::default()
-    }
-}
-
-fn timed_out(exec: &Exec, how: &str) -> String {
-    let limit = exec.timeout.unwrap_or_default();
-    format!("ran longer than {limit:?}; {how}")
+/// Returns when a limit that begins now is over.
+pub(super) fn deadline(limit: Option<Duration>) -> Option<Instant> {
+    limit.and_then(|limit| Instant::now().checked_add(limit))
 }
 
 fn cancelled(when: &str) -> ConnectError {
@@ -582,13 +416,4 @@ async fn holding<T>(slot: SemaphoreGuard<'_>, work: impl Future<Output = T>) -> 
     }
     drop(slot);
     work.await
-}
-
-/// Waits for `work` at most this long.
-async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let late = async {
-        Timer::after(limit).await;
-        None
-    };
-    async { Some(work.await) }.or(late).await
 }

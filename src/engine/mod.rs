@@ -8,6 +8,7 @@
 //! ```text
 //! plan ─► workers ─(crossbeam)─► receiver on the calling thread ─► listeners
 //!             └─ attempt: connect ─► spawn ─► output … ─► outcome
+//!                                 └─► transfer ─► outcome
 //! ```
 //!
 //! Memory is bounded by credit: a worker may have only so many chunks of output on the way to the
@@ -28,6 +29,8 @@ use crate::transport::{Transport, UnknownKey};
 
 mod attempt;
 mod cancel;
+mod execution;
+mod lent;
 mod pace;
 mod report;
 mod workers;

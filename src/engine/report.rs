@@ -1,11 +1,13 @@
 //! What workers send to the receiver, and the credit that keeps it bounded.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
 use crossbeam_channel::Sender;
 
+use super::execution::{Takes, Verdict};
 use crate::event::{Event, EventKind, HostIndex};
 use crate::outcome::{Kind, Outcome, PipeTotal};
 use crate::plan::Plan;
@@ -86,8 +88,8 @@ pub(super) struct Outflow<'a> {
     host: HostIndex,
     own: Arc<Semaphore>,
     max: Option<u64>,
-    pub(super) stdout: PipeTotal,
-    pub(super) stderr: PipeTotal,
+    stdout: PipeTotal,
+    stderr: PipeTotal,
 }
 
 impl<'a> Outflow<'a> {
@@ -99,6 +101,15 @@ impl<'a> Outflow<'a> {
             max,
             stdout: PipeTotal::default(),
             stderr: PipeTotal::default(),
+        }
+    }
+
+    /// Returns `verdict` with how much was written.
+    pub(super) fn counted(&self, verdict: Verdict) -> Verdict {
+        Verdict {
+            stdout: self.stdout,
+            stderr: self.stderr,
+            ..verdict
         }
     }
 
@@ -135,6 +146,13 @@ impl<'a> Outflow<'a> {
     }
 }
 
+impl Takes for Outflow<'_> {
+    async fn take(&mut self, pipe: Pipe, bytes: Vec<u8>) -> io::Result<()> {
+        self.push(pipe, bytes).await;
+        Ok(())
+    }
+}
+
 fn now(kind: EventKind) -> Event {
     Event {
         at: SystemTime::now(),
@@ -161,5 +179,6 @@ pub(super) fn untried(plan: &Plan, host: HostIndex, kind: Kind, message: String)
         stderr: PipeTotal::default(),
         is_stdout_held: false,
         killed: None,
+        has_changed: None,
     }
 }

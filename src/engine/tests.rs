@@ -30,6 +30,7 @@ fn plan(names: &[&str]) -> Plan {
         hosts: names.iter().map(endpoint).collect(),
         exec: Some(Exec::new(Command::Argv(vec![OsString::from("true")]))),
         commands: Vec::new(),
+        transfer: None,
         limits: Limits {
             fan_out: 64,
             handshakes: 64,

@@ -58,6 +58,10 @@ impl<W: Write> Events<W> {
                 line.text("pipe", pipe.as_str())?;
                 line.bytes("data", bytes)?;
             }
+            EventKind::Moved { bytes, total, .. } => {
+                line.raw("bytes", &bytes.to_string())?;
+                line.raw("total", &total.to_string())?;
+            }
             EventKind::Finished { host, outcome } => {
                 let output = self.outputs.take(*host);
                 write_outcome(&mut line, &self.run, *host, outcome, &output)?;
@@ -97,6 +101,7 @@ fn word(kind: &EventKind) -> &'static str {
         EventKind::Connected { .. } => "connected",
         EventKind::Started { .. } => "started",
         EventKind::Output { .. } => "output",
+        EventKind::Moved { .. } => "moved",
         EventKind::Finished { .. } => "finished",
         EventKind::Stopping { .. } => "stopping",
         EventKind::RunFinished { .. } => "run_finished",
@@ -109,6 +114,7 @@ fn host(kind: &EventKind) -> Option<HostIndex> {
         | EventKind::Connected { host, .. }
         | EventKind::Started { host }
         | EventKind::Output { host, .. }
+        | EventKind::Moved { host, .. }
         | EventKind::Finished { host, .. } => Some(*host),
         _ => None,
     }

@@ -109,7 +109,7 @@ impl<'a> Record<'a> {
             Value::Number(outcome.stdout.bytes),
             Value::Number(outcome.stderr.bytes),
             Value::Bool(outcome.is_stdout_held),
-            Value::Null, // `changed`: nothing tells yet
+            outcome.has_changed.map_or(Value::Null, Value::Bool),
             Value::Text(timestamp(outcome.started_at).into()),
             Value::Number(millis(outcome.duration)),
             Value::number(outcome.connect_duration.map(millis)),

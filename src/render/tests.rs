@@ -76,6 +76,7 @@ pub(super) fn outcome() -> Outcome {
         stderr: PipeTotal::default(),
         is_stdout_held: false,
         killed: None,
+        has_changed: None,
     }
 }
 
@@ -162,6 +163,11 @@ pub(super) fn every_event() -> Vec<Event> {
             login: None,
         },
         EventKind::Started { host },
+        EventKind::Moved {
+            host,
+            bytes: 1024,
+            total: 4096,
+        },
         EventKind::Stopping {
             reason: StopReason::Interrupt,
             running: 1,

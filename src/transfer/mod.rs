@@ -7,14 +7,30 @@
 //! both; connections, deadlines and stopping are the engine's.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::host::{cut, escaped};
 use crate::outcome::Kind;
 use crate::remote::{Exec, ExitStatus};
 use crate::transport::Work;
 use crate::transport::files::{FileError, FileKind, Files, Wanted};
 use crate::tree::{Hash, Node};
+
+mod lanes;
+mod owner;
+mod put;
+mod scripts;
+mod service;
+
+pub use put::put;
+pub use scripts::Scripts;
+pub use service::Service;
+
+/// Most characters of a path that a message shows.
+const MAX_SHOWN: usize = 300;
 
 /// A host at work, as the engine lends it.
 pub trait Site {
@@ -31,6 +47,43 @@ pub trait Site {
 
     /// Opens the host's file service.
     fn files(&mut self) -> Work<'_, Result<Box<dyn Files>, FileError>>;
+
+    /// Waits until there is no more time, or the run is to stop. What doesn't go through
+    /// [`run`](Self::run) ends then.
+    fn over(&self) -> Work<'_, Trouble>;
+
+    /// Returns what counts the bytes of files that go over the connection, `total` in all.
+    fn gauge(&self, total: u64) -> Arc<Gauge>;
+}
+
+/// Counts the bytes of files on their way, and tells how many there are.
+pub struct Gauge {
+    bytes: AtomicU64,
+    total: u64,
+    tell: Box<dyn Fn(u64, u64) + Send + Sync>,
+}
+
+impl Gauge {
+    /// Returns one that has `tell` called with the bytes so far and in all.
+    pub fn new(total: u64, tell: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
+        Self {
+            bytes: AtomicU64::new(0),
+            total,
+            tell: Box::new(tell),
+        }
+    }
+
+    /// Counts so many more.
+    pub fn add(&self, bytes: u64) {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        (self.tell)(before + bytes, self.total);
+    }
+}
+
+impl fmt::Debug for Gauge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gauge({:?} of {})", self.bytes, self.total)
+    }
 }
 
 /// A command that came to its end.
@@ -63,6 +116,26 @@ impl Trouble {
             message: message.into(),
             output: Vec::new(),
         }
+    }
+}
+
+/// What a transfer did on a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Whether anything was changed, where that is known.
+    pub has_changed: Option<bool>,
+    /// A line for each thing that was done, or would be.
+    pub lines: Vec<String>,
+}
+
+impl Report {
+    /// Returns the lines as they are shown.
+    pub fn text(&self) -> Vec<u8> {
+        self.lines.iter().fold(Vec::new(), |mut text, line| {
+            text.extend_from_slice(line.as_bytes());
+            text.push(b'\n');
+            text
+        })
     }
 }
 
@@ -131,7 +204,7 @@ pub trait Way {
         &'a mut self,
         site: &'a mut dyn Site,
         changes: &'a Changes<'a>,
-        sent: &'a dyn Fn(u64),
+        gauge: Arc<Gauge>,
     ) -> Work<'a, Result<(), Trouble>>;
 }
 
@@ -178,4 +251,9 @@ pub enum What {
     Remove,
     /// An empty folder is removed.
     RemoveFolder,
+}
+
+/// Returns a path as messages show it.
+fn shown(path: &Path) -> String {
+    format!("`{}`", cut(escaped(&path.to_string_lossy()), MAX_SHOWN))
 }

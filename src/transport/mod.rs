@@ -66,7 +66,7 @@ pub trait Session {
     fn files(&mut self) -> Work<'_, Result<Box<dyn Files>, FileError>> {
         Box::pin(async {
             Err(FileError {
-                reason: FileReason::NoService,
+                reason: FileReason::Unsupported,
                 message: "this transport has no file service".to_owned(),
             })
         })

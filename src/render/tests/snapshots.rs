@@ -419,6 +419,7 @@ fn events_as_lines() {
     {"v":1,"event":"attempt","at":"2026-01-31T23:59:59.500Z","host":"web1","attempt":1}
     {"v":1,"event":"connected","at":"2026-01-31T23:59:59.500Z","host":"web1","duration_ms":81}
     {"v":1,"event":"started","at":"2026-01-31T23:59:59.500Z","host":"web1"}
+    {"v":1,"event":"moved","at":"2026-01-31T23:59:59.500Z","host":"web1","bytes":1024,"total":4096}
     {"v":1,"event":"stopping","at":"2026-01-31T23:59:59.500Z","reason":"interrupt","running":1}
     {"v":1,"event":"output","at":"2026-01-31T23:59:59.500Z","host":"web1","pipe":"stdout","data":"grö"}
     {"v":1,"event":"output","at":"2026-01-31T23:59:59.500Z","host":"web1","pipe":"stdout","data_b64":"/w=="}

@@ -96,6 +96,7 @@ fn plan(pacing: &Pacing, hosts: Vec<Endpoint>) -> Plan {
         hosts,
         exec: None,
         commands: Vec::new(),
+        transfer: None,
     }
 }
 

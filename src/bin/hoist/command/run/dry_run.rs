@@ -168,6 +168,7 @@ mod tests {
                 endpoint("here", "here", TransportName::Local),
             ],
             commands: Vec::new(),
+            transfer: None,
             exec: Some(Exec {
                 cwd: Some("/srv".into()),
                 env: vec![("A".to_owned(), "b\x1b[2J".into())],

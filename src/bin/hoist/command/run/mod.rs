@@ -218,6 +218,7 @@ impl Job<'_> {
             hosts,
             exec: Some(exec),
             commands,
+            transfer: None,
             limits: Limits {
                 fan_out: room.fan_out,
                 handshakes: HANDSHAKES_PER_CORE * cores,

@@ -54,8 +54,8 @@ pub(super) fn give_password(
     origins: &Origins,
     login: Option<&Secret>,
 ) -> Result<(), Failure> {
-    let elevation = plan.exec.as_mut().and_then(|exec| exec.elevation.as_mut());
-    let Some(Elevation::Sudo { password, .. }) = elevation else {
+    let users = reaching::login_name(plan.hosts.iter());
+    let Some(Elevation::Sudo { password, .. }) = plan.elevation_mut() else {
         return Ok(());
     };
     let is_asked_nearer = origins.of("ask_sudo_pass") >= origins.of("sudo_password_file");
@@ -66,7 +66,7 @@ pub(super) fn give_password(
     } else {
         ""
     };
-    let question = || match &*reaching::login_name(plan.hosts.iter()) {
+    let question = || match users.as_str() {
         "" => format!("Your password for sudo{same}: "),
         users => format!("Password of {users} for sudo{same}: "),
     };
