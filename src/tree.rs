@@ -124,11 +124,7 @@ impl Tree {
 
     /// Returns a tree of one file that has this content.
     pub fn of_bytes(name: OsString, bytes: Arc<[u8]>, mode: u32, modified: u64) -> Self {
-        let body = Body {
-            length: bytes.len() as u64,
-            source: Source::Bytes(bytes),
-            hash: OnceLock::new(),
-        };
+        let body = Body::of_bytes(bytes);
         let node = Node {
             path: PathBuf::new(),
             mode,
@@ -181,6 +177,19 @@ impl Tree {
     }
 }
 
+impl Node {
+    /// Returns the same file with other content.
+    #[must_use]
+    pub fn with_content(&self, bytes: Arc<[u8]>) -> Self {
+        Self {
+            path: self.path.clone(),
+            mode: self.mode,
+            modified: self.modified,
+            kind: NodeKind::File(Body::of_bytes(bytes)),
+        }
+    }
+}
+
 /// Returns what something is called; `.` and `..` have names of their own.
 fn name_of(path: &Path) -> io::Result<OsString> {
     if let Some(name) = path.file_name() {
@@ -198,6 +207,22 @@ fn about(path: &Path, error: &io::Error) -> io::Error {
 }
 
 impl Body {
+    fn of_bytes(bytes: Arc<[u8]>) -> Self {
+        Self {
+            length: bytes.len() as u64,
+            source: Source::Bytes(bytes),
+            hash: OnceLock::new(),
+        }
+    }
+
+    /// Returns where the content is read from, where it is a file.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.source {
+            Source::Bytes(_) => None,
+            Source::File { path, .. } => Some(path),
+        }
+    }
+
     fn of_file(path: &Path, found: &Metadata) -> Self {
         Self {
             source: Source::File {
@@ -230,11 +255,6 @@ impl Body {
             }
         });
         made.clone()
-    }
-
-    /// Whether it is made already.
-    pub fn is_hashed(&self) -> bool {
-        self.hash.get().is_some()
     }
 }
 

@@ -78,7 +78,12 @@ fn largest_class(summary: &Summary) -> u8 {
 /// Returns the class of one host's failure.
 pub(crate) fn of_kind(kind: Kind) -> u8 {
     match kind {
-        Kind::Exit | Kind::Signal | Kind::Spawn | Kind::Sudo => COMMAND_FAILED,
+        Kind::Exit
+        | Kind::Signal
+        | Kind::Spawn
+        | Kind::Sudo
+        | Kind::Transfer
+        | Kind::Check => COMMAND_FAILED,
         Kind::NotStarted => STOPPED_EARLY,
         Kind::Internal => OWN_FAILURE,
         // Everything else, kinds to come included, left a host without its result.
@@ -95,7 +100,7 @@ fn largest_status(summary: &Summary) -> u8 {
         return MAX_NOT_REACHED;
     }
     // Neither has a status of its own; a shell would say 127 and 128 + n.
-    if has(|kind| matches!(kind, Kind::Signal | Kind::Spawn | Kind::Sudo)) {
+    if has(|kind| kind.is_reached() && kind != Kind::Exit) {
         return MAX_STATUS;
     }
     let capped = summary.max_exit_code.min(MAX_STATUS.into());

@@ -192,10 +192,12 @@ fn invalid_value(error: &clap::Error, name: &str) -> String {
 }
 
 fn with_run_suggested(failure: Failure, error: &clap::Error, typed: &[OsString]) -> Failure {
-    if let Some(near) = context(error, ContextKind::SuggestedSubcommand) {
+    let unknown = context(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+    // A command such as `uptime` is no slip of `put`.
+    let near = context(error, ContextKind::SuggestedSubcommand);
+    if let Some(near) = near.filter(|near| strsim::damerau_levenshtein(near, &unknown) <= 2) {
         return failure.hint(format!("did you mean `hoist {near}`?"));
     }
-    let unknown = context(error, ContextKind::InvalidSubcommand).unwrap_or_default();
     let at = typed.iter().position(|word| *word == *unknown);
     let command = hoist::quote::display(&typed[at.unwrap_or(typed.len())..]);
     failure.hint(format!("to execute it on hosts: `hoist run -- {command}`"))

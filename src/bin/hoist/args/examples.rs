@@ -134,3 +134,26 @@ pub(crate) const MAN: Examples = Examples(&[
         "Install the page of hoist itself",
     ),
 ]);
+
+pub(crate) const PUT: Examples = Examples(&[
+    (
+        "hoist put -i fleet.csv -w @web app.tar.gz /srv/",
+        "A file into a folder of every host of a group",
+    ),
+    (
+        "hoist put -i fleet.csv --delete site/ /var/www/site/",
+        "What is in a folder, and nothing else there; a second run moves no data",
+    ),
+    (
+        "hoist put -i fleet.csv -w @proxy --sudo --template app.conf /etc/nginx/conf.d/app.conf --check 'nginx -t' --then 'systemctl reload nginx'",
+        "Each host's own configuration, put back where its check fails",
+    ),
+    (
+        "hoist put -i fleet.csv 'keys/{host}.pem' /etc/ssl/host.pem --sudo --mode 600 --owner root:ssl",
+        "Each host its own file",
+    ),
+    (
+        "hoist put -i fleet.csv -n conf/ /etc/app/",
+        "What would be changed",
+    ),
+]);

@@ -15,10 +15,12 @@ use hoist::render::Format;
 use hoist::selection::Expect;
 
 pub(crate) mod examples;
+mod files;
 #[cfg(test)]
 mod tests;
 mod values;
 
+pub(crate) use files::Put;
 pub(crate) use values::{Bound, Variable, Words};
 
 use crate::exit_code::Rule;
@@ -51,6 +53,9 @@ pub(crate) enum Verb {
     /// Execute a command on every selected host
     #[command(after_help = examples::RUN.for_help(), override_usage = "hoist run [OPTIONS] [--] CMD...")]
     Run(Box<Run>),
+    /// Put files and folders on every selected host
+    #[command(after_help = examples::PUT.for_help(), override_usage = "hoist put [OPTIONS] SRC... DEST")]
+    Put(Box<Put>),
     /// Print the selected hosts
     #[command(
         after_help = examples::HOSTS.for_help(),
@@ -96,7 +101,11 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub selecting: Selecting,
     #[command(flatten)]
+    pub wording: Wording,
+    #[command(flatten)]
     pub executing: Executing,
+    #[command(flatten)]
+    pub rights: Rights,
     #[command(flatten)]
     pub templating: Templating,
     #[command(flatten)]
@@ -146,20 +155,22 @@ pub(crate) struct Selecting {
     pub ad_hoc: bool,
 }
 
-/// What is executed, and with what around it.
+/// How the words of a command are read.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Executing")]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag that was given or not"
-)]
-pub(crate) struct Executing {
+pub(crate) struct Wording {
     /// Send the line to the account's shell as it is
     #[arg(long, conflicts_with = "no_split")]
     pub shell: bool,
     /// Take a lone word as a program's name, blanks and all
     #[arg(long)]
     pub no_split: bool,
+}
+
+/// What is executed, and with what around it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Executing")]
+pub(crate) struct Executing {
     /// Take the words as templates: {{ host.name }}
     #[arg(long)]
     pub template: bool,
@@ -169,6 +180,21 @@ pub(crate) struct Executing {
     /// Set an environment variable for the command; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = values::variable_parser())]
     pub env: Vec<Variable>,
+    /// Let every host read FILE as its stdin; `-`: hoist's own
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub stdin: Option<PathBuf>,
+    /// Print what would be done and connect to nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Don't ask for confirmation (never accepts a host key)
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Whose rights are used on the hosts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Rights")]
+pub(crate) struct Rights {
     /// Execute as root, or as USER, through sudo; none: without it
     #[arg(
         long,
@@ -189,15 +215,6 @@ pub(crate) struct Executing {
     /// Execute through CMD, which gives other rights: 'doas -u root'
     #[arg(long, value_name = "CMD", value_parser = values::words)]
     pub become_with: Option<Words>,
-    /// Let every host read FILE as its stdin; `-`: hoist's own
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub stdin: Option<PathBuf>,
-    /// Print what would be done and connect to nothing
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-    /// Don't ask for confirmation (never accepts a host key)
-    #[arg(long)]
-    pub yes: bool,
 }
 
 /// What templates see beside the inventory.

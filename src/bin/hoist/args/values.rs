@@ -183,6 +183,38 @@ pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
     Ok(text.into())
 }
 
+/// Reads permissions as `chmod` takes them in octal: `644`, `0755`.
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    let is_octal =
+        (3..=5).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    let mode = u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o7777);
+    mode.filter(|_| is_octal).ok_or_else(|| {
+        let text = escaped(text);
+        format!("`{text}` is no set of permissions; write them in octal, like 644 or 0755")
+    })
+}
+
+/// Reads `USER`, `USER:GROUP` or `:GROUP`.
+pub(super) fn owner(text: &str) -> Result<String, String> {
+    let is_name = |name: &str| {
+        let is_plain = |c: char| c.is_alphanumeric() || "._-$@\\+".contains(c);
+        !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain)
+    };
+    let is_owner = match text.split_once(':') {
+        None => is_name(text),
+        Some((user, group)) => (user.is_empty() || is_name(user)) && is_name(group),
+    };
+    if is_owner {
+        return Ok(text.to_owned());
+    }
+    let text = escaped(text);
+    Err(format!(
+        "`{text}` is no owner; write USER, USER:GROUP or :GROUP"
+    ))
+}
+
 /// Reads `NAME=VALUE`; the value is any bytes.
 pub(super) fn variable_parser() -> impl TypedValueParser<Value = Variable> {
     OsStringValueParser::new().try_map(|text| variable(&text))
@@ -300,6 +332,26 @@ mod tests {
         }
         for text in ["", "k", "1m", "1.5G", "-1", "1Kib", "99999999999T", "1 k"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_octal() {
+        assert_eq!(mode("644"), Ok(0o644));
+        assert_eq!(mode("0755"), Ok(0o755));
+        assert_eq!(mode("4755"), Ok(0o4755));
+        for text in ["", "8", "64", "u+x", "0o644", "77777", "-644", "+644"] {
+            assert!(mode(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn owners_are_users_and_groups() {
+        for text in ["root", "root:adm", ":adm", "0:0", "www-data"] {
+            assert_eq!(owner(text).as_deref(), Ok(text));
+        }
+        for text in ["", ":", "root:", "-x", "a b", "a:b:c", "a\nb"] {
+            assert!(owner(text).is_err(), "{text}");
         }
     }
 

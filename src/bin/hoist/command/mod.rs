@@ -11,6 +11,8 @@ mod explain;
 mod hosts;
 mod man;
 mod ping;
+mod placeholders;
+mod put;
 mod reaching;
 mod render;
 mod run;
@@ -30,6 +32,7 @@ pub(crate) fn execute(
         Verb::Explain(explain) => explain::run(&explain, origins, environment)?,
         Verb::Render(render) => render::run(&render)?,
         Verb::Ping(ping) => return ping::run(&ping, origins, environment),
+        Verb::Put(put) => return put::run(&put, origins, environment),
         Verb::Run(run) => return run::run(&run, origins, environment),
     }
     Ok(exit_code::OK)

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::selecting::is_stdin;
 use crate::args::{Templating, Variable};
 use crate::report::Failure;
+use crate::settings::{Origins, Typed};
 
 /// Reads what templates see. Later values win, and those of `--var` over files.
 ///
@@ -38,6 +39,15 @@ pub(super) fn scene(
     };
     let inventory = inventory.map_or_else(|| Arc::new(Inventory::empty()), Arc::clone);
     Ok(Scene::with(inventory, vars, results))
+}
+
+/// Refuses flags about templates where nothing is one.
+pub(super) fn refuse(origins: &Origins) -> Result<(), Failure> {
+    let about_templates = |flag: &&Typed| ["var", "vars", "results"].contains(&&*flag.id);
+    match origins.typed().iter().find(about_templates) {
+        Some(flag) => Err(Failure::usage(format!("--{} needs --template", flag.id))),
+        None => Ok(()),
+    }
 }
 
 /// Whether results come from stdin.

@@ -97,7 +97,11 @@ fn in_prose(arg: Arg) -> Arg {
 fn examples_of(subcommand: &str) -> &'static Examples {
     match subcommand {
         "run" => &examples::RUN,
+        "put" => &examples::PUT,
         "hosts" => &examples::HOSTS,
+        "explain" => &examples::EXPLAIN,
+        "ping" => &examples::PING,
+        "render" => &examples::RENDER,
         "completions" => &examples::COMPLETIONS,
         _ => &examples::MAN,
     }
@@ -106,6 +110,7 @@ fn examples_of(subcommand: &str) -> &'static Examples {
 fn glossaries(subcommand: Option<&str>) -> &'static [&'static Glossary] {
     match subcommand {
         None => &[&SETTINGS, &EXIT_STATUS],
+        Some("put") => &[&PATTERNS, &INVENTORIES, &FORMATS, &EXIT_STATUS],
         Some("run") => &[
             &PATTERNS,
             &INVENTORIES,

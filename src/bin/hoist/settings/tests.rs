@@ -210,7 +210,7 @@ fn flags_exclude_each_other_only_where_both_are_typed() {
     assert!(desk.read(&["hosts", "--expand", "a"]).is_ok());
     assert!(desk.read(&["hosts", "--expand", "a", "-w", "b"]).is_err());
     let (run, origins) = desk.run(&["--no-split"]);
-    assert!(run.executing.shell && run.executing.no_split);
+    assert!(run.wording.shell && run.wording.no_split);
     assert!(origins.of("no_split") > origins.of("shell"));
 }
 

@@ -17,13 +17,19 @@ const NARROWING: [&str; 7] = [
 ];
 
 /// Returns the line, or nothing where it would be too long or stdin would have to be read again.
-pub(super) fn line(origins: &Origins, command: &[OsString], failed: &HostSet) -> Option<String> {
+/// `typed` is the subcommand with the words after its flags.
+pub(super) fn line(
+    origins: &Origins,
+    typed: (&'static str, &[OsString]),
+    failed: &HostSet,
+) -> Option<String> {
+    let (verb, command) = typed;
     let pattern = failed.fold();
     let reads_stdin = origins.typed().iter().any(reads_stdin);
     if failed.is_empty() || pattern.len() > MAX_PATTERN_BYTES || reads_stdin {
         return None;
     }
-    let mut words: Vec<OsString> = vec!["hoist".into(), "run".into()];
+    let mut words: Vec<OsString> = vec!["hoist".into(), verb.into()];
     let is_kept = |flag: &&Typed| !NARROWING.contains(&flag.id.as_str());
     for flag in origins.typed().iter().filter(is_kept) {
         words.extend_from_slice(&flag.words);
@@ -54,7 +60,8 @@ mod tests {
     fn again(typed: Vec<Typed>, failed: &[&str]) -> Option<String> {
         let failed = failed.iter().map(|name| HostName::parse(name).unwrap());
         let command = ["sh", "-c", "exit 3"].map(OsString::from);
-        line(&Origins::of_typed(typed), &command, &failed.collect())
+        let typed = Origins::of_typed(typed);
+        line(&typed, ("run", &command), &failed.collect())
     }
 
     #[test]

@@ -4,7 +4,7 @@ use hoist::plan::Plan;
 use hoist::remote::Elevation;
 use hoist::secret::Secret;
 
-use crate::args::{Bound, Executing};
+use crate::args::{Bound, Rights};
 use crate::command::reaching::{self, PasswordSource};
 use crate::report::Failure;
 use crate::settings::{Origin, Origins};
@@ -13,27 +13,27 @@ use crate::settings::{Origin, Origins};
 ///
 /// # Errors
 /// When a password is to be given, and it is not `sudo`.
-pub(super) fn elevation(
-    executing: &Executing,
+pub(in crate::command) fn elevation(
+    rights: &Rights,
     origins: &Origins,
 ) -> Result<Option<Elevation>, Failure> {
     // Of two flags that exclude each other, the one set nearer to the person counts.
     let is_sudo_nearer = origins.of("sudo") >= origins.of("become_with");
-    let sudo = || match &executing.sudo {
+    let sudo = || match &rights.sudo {
         Some(Bound(Some(user))) => Some(Elevation::Sudo {
             user: user.clone(),
             password: None,
         }),
         _ => None,
     };
-    let elevation = match &executing.become_with {
-        Some(words) if executing.sudo.is_none() || !is_sudo_nearer => {
+    let elevation = match &rights.become_with {
+        Some(words) if rights.sudo.is_none() || !is_sudo_nearer => {
             Some(Elevation::With(words.0.clone()))
         }
         _ => sudo(),
     };
     let is_sudo = matches!(elevation, Some(Elevation::Sudo { .. }));
-    if executing.ask_sudo_pass && !is_sudo {
+    if rights.ask_sudo_pass && !is_sudo {
         return Err(Failure::usage("--ask-sudo-pass needs --sudo"));
     }
     let is_file_typed = origins.of("sudo_password_file") == Origin::Argument;
@@ -50,7 +50,7 @@ pub(super) fn elevation(
 /// When it can't be read, or nobody can be asked.
 pub(super) fn give_password(
     plan: &mut Plan,
-    executing: &Executing,
+    rights: &Rights,
     origins: &Origins,
     login: Option<&Secret>,
 ) -> Result<(), Failure> {
@@ -59,8 +59,8 @@ pub(super) fn give_password(
         return Ok(());
     };
     let is_asked_nearer = origins.of("ask_sudo_pass") >= origins.of("sudo_password_file");
-    let file = executing.sudo_password_file.as_deref();
-    let source = PasswordSource::nearest(file, executing.ask_sudo_pass, is_asked_nearer);
+    let file = rights.sudo_password_file.as_deref();
+    let source = PasswordSource::nearest(file, rights.ask_sudo_pass, is_asked_nearer);
     let same = if login.is_some() {
         " (empty: that of the login)"
     } else {

@@ -5,13 +5,69 @@ use std::ffi::{OsStr, OsString};
 use hoist::host::Host;
 use hoist::quote;
 use hoist::remote::Command;
+use hoist::selection::Selected;
 use hoist::template::{PARTS, Scene, Template};
 
-use crate::report::Failure;
+use super::{Seen, Task};
+use crate::args::Wording;
+use crate::report::{Failure, note};
+use crate::settings::Origins;
+
+/// The words of a command, as they were typed.
+pub(super) struct Words<'a> {
+    typed: &'a [OsString],
+    reading: Reading,
+    is_quiet: bool,
+}
+
+impl<'a> Words<'a> {
+    /// Of two flags that exclude each other, the one set nearer to the person counts.
+    pub(super) fn new(
+        typed: &'a [OsString],
+        wording: &Wording,
+        origins: &Origins,
+        is_quiet: bool,
+    ) -> Self {
+        let is_nearer = origins.of("shell") >= origins.of("no_split");
+        let reading = match (wording.shell, wording.no_split) {
+            (true, false) => Reading::Shell,
+            (true, true) if is_nearer => Reading::Shell,
+            (_, true) => Reading::Exact,
+            (false, false) => Reading::Split,
+        };
+        Self {
+            typed,
+            reading,
+            is_quiet,
+        }
+    }
+}
+
+impl Task for Words<'_> {
+    fn command(&self, is_template: bool) -> Result<Command, Failure> {
+        let understood = understand(self.typed, self.reading, is_template)?;
+        if let Some(hint) = understood.hint.filter(|_| !self.is_quiet) {
+            note(&hint);
+        }
+        Ok(understood.command)
+    }
+
+    fn commands(&self, scene: Seen<'_>, hosts: &[Selected]) -> Result<Vec<Command>, Failure> {
+        let templates = templates(self.typed, self.reading)?;
+        let scene = scene()?;
+        let own = hosts.iter();
+        own.map(|selected| templates.render(&scene, &selected.host))
+            .collect()
+    }
+
+    fn typed(&self) -> Option<(&'static str, &[OsString])> {
+        Some(("run", self.typed))
+    }
+}
 
 /// How words become a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
+enum Reading {
     /// Several words are exact; one is split.
     Split,
     /// Every word is exact.
@@ -22,13 +78,13 @@ pub(super) enum Reading {
 
 /// A command, and a hint where it may not be what was meant.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Understood {
-    pub command: Command,
-    pub hint: Option<String>,
+struct Understood {
+    command: Command,
+    hint: Option<String>,
 }
 
 /// Makes a command of `words`. Where they are templates, it is how the command is shown.
-pub(super) fn understand(
+fn understand(
     words: &[OsString],
     reading: Reading,
     are_templates: bool,
@@ -150,14 +206,14 @@ fn next_part(text: &str) -> Option<(usize, usize)> {
 }
 
 /// The words of a command as templates.
-pub(super) struct Templates {
+struct Templates {
     words: Vec<Template>,
     is_line: bool,
 }
 
 /// Reads the words as templates. A shell's line has its values quoted, and is run by `sh`, whose
 /// quoting is known.
-pub(super) fn templates(words: &[OsString], reading: Reading) -> Result<Templates, Failure> {
+fn templates(words: &[OsString], reading: Reading) -> Result<Templates, Failure> {
     let is_line = reading == Reading::Shell;
     let argv = match understand(words, reading, true)?.command {
         Command::Argv(argv) => argv,
@@ -188,7 +244,7 @@ pub(super) fn templates(words: &[OsString], reading: Reading) -> Result<Template
 
 impl Templates {
     /// Returns a host's own command.
-    pub(super) fn render(&self, scene: &Scene, host: &Host) -> Result<Command, Failure> {
+    fn render(&self, scene: &Scene, host: &Host) -> Result<Command, Failure> {
         let words = self.words.iter().map(|word| {
             let word = word.render(scene, host);
             word.map(OsString::from).map_err(Failure::usage)
