@@ -58,6 +58,8 @@ mod run;
 mod security_keys;
 /// Configuration file, variables, arguments.
 mod settings;
+/// Files of a host, through the library.
+mod sftp;
 /// Being asked to stop.
 mod signals;
 /// Commands over SSH against OpenSSH.

@@ -258,18 +258,18 @@ impl RawChannel {
         status(unsafe { raw::libssh2_channel_close(self.channel.as_ptr()) })
     }
 
-    /// Asks the host to run `line` (RFC 4254 §6.5). Call again with the same line on `EAGAIN`.
-    pub(super) fn exec(&self, line: &[u8]) -> Result<(), i32> {
-        const REQUEST: &[u8] = b"exec";
+    /// Asks the host to start something (RFC 4254 §6.5): `exec` a line, the `subsystem` of a name.
+    /// Call again with the same texts on `EAGAIN`.
+    pub(super) fn start(&self, request: &str, what: &[u8]) -> Result<(), i32> {
         let _locked = self.session.raw();
         // SAFETY: both texts outlive the call, their lengths are theirs; libssh2 copies them.
         status(unsafe {
             raw::libssh2_channel_process_startup(
                 self.channel.as_ptr(),
-                REQUEST.as_ptr().cast(),
-                c_uint::try_from(REQUEST.len()).expect("4 fits"),
-                line.as_ptr().cast(),
-                c_uint::try_from(line.len()).expect("a command line is at most 128 KiB"),
+                request.as_ptr().cast(),
+                c_uint::try_from(request.len()).expect("a request's name is short"),
+                what.as_ptr().cast(),
+                c_uint::try_from(what.len()).expect("a command line is at most 128 KiB"),
             )
         })
     }

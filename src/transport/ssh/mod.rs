@@ -45,6 +45,7 @@ mod proxy;
 mod questions;
 mod revoked;
 mod session;
+mod sftp;
 mod stream;
 mod traffic;
 mod wire;

@@ -299,7 +299,7 @@ impl SshProcess {
         let open = |session: &_| RawChannel::open(session, self.window);
         let channel = self.link.drive(open).await.map_err(failed)?;
         self.link
-            .drive(|_| channel.exec(&killer.line))
+            .drive(|_| channel.start("exec", &killer.line))
             .await
             .map_err(failed)?;
         let mut marked = killer.marked;

@@ -6,9 +6,11 @@ use super::feed::Feed;
 use super::ffi::{EAGAIN, RawChannel};
 use super::link::{Link, LinkError};
 use super::process::{ChannelOptions, SshProcess};
+use super::sftp::Channels;
 use crate::outcome::{Kind, Login};
 use crate::quote::{self, Marker};
 use crate::remote::Exec;
+use crate::transport::files::{FileError, Files};
 use crate::transport::marked::Marked;
 use crate::transport::{Process, Session, SpawnError, Work};
 
@@ -17,6 +19,7 @@ pub(super) struct SshSession {
     link: Rc<Link>,
     options: ChannelOptions,
     login: Login,
+    files: Channels,
 }
 
 impl SshSession {
@@ -25,6 +28,7 @@ impl SshSession {
             link: Rc::new(link),
             options,
             login,
+            files: Channels::default(),
         }
     }
 
@@ -34,6 +38,8 @@ impl SshSession {
             kind: Kind::Spawn,
             message: error.to_string(),
         })?;
+        let settled = self.files.settle(&self.link).await;
+        settled.map_err(|error| refused("a channel", &error))?;
         self.link.allow_window(self.options.window);
         let open = |session: &_| RawChannel::open(session, self.options.window);
         let channel = self
@@ -41,7 +47,7 @@ impl SshSession {
             .drive(open)
             .await
             .map_err(|error| refused("a channel", &error))?;
-        let ask = |_: &_| match channel.exec(&request.line) {
+        let ask = |_: &_| match channel.start("exec", &request.line) {
             // Nothing can follow the end but the end: there will be no answer.
             Err(EAGAIN) if channel.is_eof() => Err(libssh2_sys::LIBSSH2_ERROR_CHANNEL_CLOSED),
             result => result,
@@ -80,6 +86,13 @@ impl Session for SshSession {
         Box::pin(async move {
             let process = self.start(exec).await?;
             Ok(Box::new(process) as Box<dyn Process>)
+        })
+    }
+
+    fn files(&mut self) -> Work<'_, Result<Box<dyn Files>, FileError>> {
+        Box::pin(async move {
+            let files = self.files.files(&self.link, self.options).await?;
+            Ok(Box::new(files) as Box<dyn Files>)
         })
     }
 

@@ -1,6 +1,7 @@
 //! What the tests stand on: a clean home and the program ([`fleet`]), real servers ([`sshd`],
-//! [`dropbear`]), ports and servers that misbehave ([`listener`], [`faults`]), and a private copy of this machine's
-//! accounts and network ([`namespace`]).
+//! [`dropbear`]), ports and servers that misbehave ([`listener`], [`faults`]), the library's own
+//! sessions to them ([`session`]), and a private copy of this machine's accounts and network
+//! ([`namespace`]).
 //!
 //! Everything lives in a temporary folder, talks to 127.0.0.0/8 only, and is gone after the test.
 //! Whatever waits, waits for a fact (a line, a banner, an exit) and gives up at a deadline; nothing
@@ -17,6 +18,7 @@ pub(crate) mod namespace;
 pub(crate) mod process;
 pub(crate) mod record;
 pub(crate) mod server;
+pub(crate) mod session;
 pub(crate) mod sshd;
 pub(crate) mod tree;
 

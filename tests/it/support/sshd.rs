@@ -29,6 +29,7 @@ pub(crate) struct Sshd {
 pub(crate) struct Configuration {
     host_key_types: Vec<String>,
     has_own_homes: bool,
+    sftp: Option<String>,
     lines: Vec<String>,
     last_lines: Vec<String>,
 }
@@ -43,6 +44,12 @@ impl Configuration {
     /// Leaves accounts their own homes and their own `~/.ssh/authorized_keys`; for a namespace.
     pub(crate) fn own_homes(mut self) -> Self {
         self.has_own_homes = true;
+        self
+    }
+
+    /// Has this give files, in place of sshd itself; nothing does where it is empty.
+    pub(crate) fn sftp(mut self, program: impl AsRef<Path>) -> Self {
+        self.sftp = Some(program.as_ref().to_str().unwrap().to_owned());
         self
     }
 
@@ -77,6 +84,7 @@ impl Configuration {
             let mut lines = self.lines.clone();
             lines.extend(homes(&tree, self.has_own_homes));
             lines.extend(host_key_lines(&host_keys));
+            lines.extend(sftp_line(self.sftp.as_deref()));
             let text = text(port, &lines) + &self.last_lines.join("\n");
             let path = accepted(&program, &tree, text);
             let mut command = Command::new(&program);
@@ -169,6 +177,11 @@ fn host_key_lines(host_keys: &[KeyPair]) -> impl Iterator<Item = String> {
         .map(|key| format!("HostKey {}", key.path.display()))
 }
 
+fn sftp_line(program: Option<&str>) -> Option<String> {
+    let program = program.unwrap_or("internal-sftp");
+    (!program.is_empty()).then(|| format!("Subsystem sftp {program}"))
+}
+
 fn text(port: u16, own: &[String]) -> String {
     let usual = "\
         PidFile none
@@ -186,7 +199,6 @@ fn text(port: u16, own: &[String]) -> String {
         MaxSessions 100
         LoginGraceTime 60
         LogLevel VERBOSE
-        Subsystem sftp internal-sftp
 ";
     format!("{}\nListenAddress 0.0.0.0:{port}\n{usual}", own.join("\n"))
 }
