@@ -10,6 +10,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use async_executor::LocalExecutor;
 use async_lock::Semaphore;
@@ -23,6 +24,9 @@ use crate::event::{EventKind, HostIndex};
 use crate::outcome::Kind;
 use crate::plan::{Limits, Plan};
 use crate::transport::Transport;
+
+/// How long hosts are run before sockets and timers are looked at.
+const TURN: Duration = Duration::from_millis(2);
 
 /// Returns how many workers to start: no more than cores, hosts, or hosts worked at once.
 pub(super) fn count(hosts: usize, limits: &Limits) -> usize {
@@ -111,7 +115,7 @@ impl<'a> Shift<'a> {
                 slots.acquire().await.forget();
             }
         };
-        async_io::block_on(executor.run(feed));
+        async_io::block_on(feed.or(in_turns(&executor)));
     }
 
     /// Waits for room for one more host; `None` when the run is to stop.
@@ -143,6 +147,18 @@ impl<'a> Shift<'a> {
                 outcome: Box::new(outcome),
             });
         }
+    }
+}
+
+/// Runs hosts, and looks at sockets and timers at least each [`TURN`]: a host that always has something
+/// to do must not keep others from hearing that they have, too.
+async fn in_turns(executor: &LocalExecutor<'_>) {
+    loop {
+        let began = Instant::now();
+        while began.elapsed() < TURN {
+            executor.tick().await;
+        }
+        future::yield_now().await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::owner::Owner;
 use super::{Change, Changes, Found, Report, Scripts, Service, Site, Trouble, Way, What, shown};
+use crate::host::escaped;
 use crate::outcome::Kind;
 use crate::plan::{Load, Put};
 use crate::remote::{Command, Content, Exec};
@@ -180,9 +181,9 @@ fn no_folder(path: &Path, missing: &[PathBuf]) -> Result<(), Trouble> {
     };
     let parent = path.parent().unwrap_or(folder);
     let message = format!(
-        "there is no folder {} on the host; a `/` at its end makes it: {}/",
+        "there is no folder {} on the host; end the destination with a `/` to have it made: `{}/`",
         shown(folder),
-        shown(parent)
+        escaped(&parent.to_string_lossy())
     );
     Err(Trouble::new(Kind::Transfer, message))
 }
@@ -466,25 +467,22 @@ fn bytes_of(change: &Change) -> u64 {
 
 /// Says what was done, or would be.
 fn described(change: &Change, is_dry: bool) -> String {
-    let (done, would_be) = match (&change.what, &change.old) {
-        (What::Store(..), None) => ("new", "would be new"),
-        (What::Store(..), Some(_)) => ("changed", "would be changed"),
-        (What::MakeFolder(_), _) => ("new folder", "would be a new folder"),
-        (What::MakeLink(_), None) => ("new link", "would be a new link"),
-        (What::MakeLink(_), Some(_)) => ("changed link", "would be a changed link"),
-        (What::Set(_), _) => (
-            "changed permissions or time",
-            "would have other permissions or time",
-        ),
-        (What::SetOwner, _) => ("changed owner", "would have another owner"),
-        (What::Remove, _) => ("removed", "would be removed"),
-        (What::RemoveFolder, _) => ("removed folder", "would be a removed folder"),
+    let what = match (&change.what, &change.old) {
+        (What::Store(..) | What::MakeFolder(_), None) => "new",
+        (What::Store(..) | What::MakeFolder(_), Some(_)) => "changed",
+        (What::MakeLink(_), None) => "new link",
+        (What::MakeLink(_), Some(_)) => "changed link",
+        (What::Set(_), _) => "changed mode or time of",
+        (What::SetOwner, _) => "changed owner of",
+        (What::Remove | What::RemoveFolder, _) => "removed",
     };
-    format!(
-        "{} {}",
-        if is_dry { would_be } else { done },
-        shown(&change.path)
-    )
+    let end = match change.what {
+        What::MakeFolder(_) | What::RemoveFolder => "/",
+        _ => "",
+    };
+    let path = escaped(&change.path.to_string_lossy());
+    let would_be = if is_dry { "would be " } else { "" };
+    format!("{would_be}{what} {path}{end}")
 }
 
 #[cfg(test)]

@@ -78,12 +78,9 @@ fn largest_class(summary: &Summary) -> u8 {
 /// Returns the class of one host's failure.
 pub(crate) fn of_kind(kind: Kind) -> u8 {
     match kind {
-        Kind::Exit
-        | Kind::Signal
-        | Kind::Spawn
-        | Kind::Sudo
-        | Kind::Transfer
-        | Kind::Check => COMMAND_FAILED,
+        Kind::Exit | Kind::Signal | Kind::Spawn | Kind::Sudo | Kind::Transfer | Kind::Check => {
+            COMMAND_FAILED
+        }
         Kind::NotStarted => STOPPED_EARLY,
         Kind::Internal => OWN_FAILURE,
         // Everything else, kinds to come included, left a host without its result.
