@@ -86,7 +86,10 @@ fn hosts_without_sftp_say_so() {
             "the host's SFTP ended at once",
         ),
         ("exit 0".to_owned(), "the host's SFTP ended at once"),
-        ("echo no sftp here >&2; exit 3".to_owned(), "`no sftp here`"),
+        (
+            "echo no sftp here >&2; exit 3".to_owned(),
+            "ended at once (exit 3)",
+        ),
         ("printf hi".to_owned(), "`hi`"),
         (junk, "prints `hello from .bashrc` where SFTP should begin"),
         ("cat /dev/zero".to_owned(), "where SFTP should begin"),

@@ -10,7 +10,6 @@
 //! is filled up with zeros and what it had asked for is dropped.
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -23,13 +22,12 @@ use super::super::ffi::{EAGAIN, RawChannel};
 use super::super::inbox;
 use super::super::link::Link;
 use super::super::process::ChannelOptions;
-use super::wire::{self, Event, Expected, Malformed, Reply, Request, Unpacker};
+use super::state::{Answer, Hand, NOBODY, Outgoing, State, Undo, Waiting};
+use super::wire::{self, Reply, Request};
 use super::words;
 use crate::transport::READ_BYTES;
 use crate::transport::files::FileError;
 
-/// What libssh2 sends in one packet.
-const PIECE_BYTES: usize = 32_700;
 /// After so many pieces the worker's other hosts have their turn.
 const ROUNDS: usize = 64;
 /// Most bytes of what the host says beside the protocol that are kept.
@@ -37,73 +35,10 @@ const MOST_SAID: usize = 512;
 /// The streams of a channel (RFC 4254 §5.2).
 const STDOUT: i32 = 0;
 const STDERR: i32 = 1;
-/// Nobody's lane.
-const NOBODY: u32 = 0;
 
 thread_local! {
     /// One read buffer for all hosts of a worker.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// What a lane does with the data of files.
-pub(super) trait Hand {
-    /// Returns the next part to be written, if there is one by now. Its bytes are then read.
-    fn next_write(&mut self) -> Option<Part<'_>> {
-        None
-    }
-
-    /// Fills `buffer` with the next bytes of the part.
-    fn give(&mut self, buffer: &mut [u8]) {
-        buffer.fill(0);
-    }
-
-    /// Those were the last bytes of the part.
-    fn part_is_given(&mut self) {}
-
-    /// Takes the next bytes that answer a request.
-    fn take(&mut self, id: u32, bytes: &[u8]) -> Result<(), Malformed> {
-        let _ = (id, bytes);
-        Ok(())
-    }
-
-    /// Those were the last bytes that answer a request.
-    fn end(&mut self, id: u32) {
-        let _ = id;
-    }
-
-    /// Whether the lane has something to do before any further answer.
-    fn is_due(&self) -> bool {
-        false
-    }
-}
-
-/// The hand of a lane that moves no data.
-pub(super) struct Empty;
-
-impl Hand for Empty {}
-
-/// A part of a file to be written.
-#[derive(Debug)]
-pub(super) struct Part<'a> {
-    pub(super) handle: &'a [u8],
-    pub(super) offset: u64,
-    /// Never 0.
-    pub(super) length: u32,
-}
-
-/// What is undone when nobody is left who waits for a handle.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Undo {
-    /// The file that is removed.
-    pub(super) remove: Option<Vec<u8>>,
-}
-
-/// An answer to a lane.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) id: u32,
-    pub(super) reply: Reply,
-    undo: Undo,
 }
 
 /// One SFTP channel.
@@ -113,275 +48,6 @@ pub(super) struct Client {
     options: ChannelOptions,
     state: RefCell<State>,
     is_closed: Cell<bool>,
-}
-
-#[derive(Default)]
-struct State {
-    lanes: HashMap<u32, Waiting>,
-    last_lane: u32,
-    asked: HashMap<u32, Asked>,
-    last_id: u32,
-    outgoing: Outgoing,
-    unpacker: Unpacker,
-    /// What has come and waits for another lane than the one that read it.
-    unread: Vec<u8>,
-    /// The host has said which version it speaks.
-    is_greeted: bool,
-    /// The first that it said on stderr.
-    said: Vec<u8>,
-    /// The first of all, kept until there is a version.
-    opening: Vec<u8>,
-    /// Something may be moved without waiting.
-    is_dirty: bool,
-    /// Who watches the socket.
-    driver: Option<(u32, Waker)>,
-    /// Goes off when the host is to be asked for a sign of life.
-    heartbeat: Option<Timer>,
-    /// Since when somebody has listened to the host.
-    listening_since: Option<Instant>,
-    /// Why nothing goes any more.
-    broken: Option<FileError>,
-    /// To be woken as soon as the state is free.
-    wakes: Vec<Waker>,
-}
-
-/// A lane that waits.
-#[derive(Default)]
-struct Waiting {
-    waker: Option<Waker>,
-    answers: VecDeque<Answer>,
-}
-
-/// A request that is not answered yet.
-struct Asked {
-    lane: u32,
-    expected: Expected,
-    undo: Undo,
-}
-
-/// What is to be sent.
-#[derive(Default)]
-struct Outgoing {
-    /// Whole packets of which nothing is sent yet.
-    queued: Vec<u8>,
-    /// Being sent; stays as it is while libssh2 asks for the same bytes.
-    bytes: Vec<u8>,
-    /// How much of it is sent.
-    sent: usize,
-    /// Whose data follows, and how much of it.
-    body: Option<(u32, usize)>,
-    /// Lanes that have data to send, in turn.
-    turns: VecDeque<u32>,
-}
-
-impl Outgoing {
-    fn is_empty(&self) -> bool {
-        self.sent == self.bytes.len()
-    }
-}
-
-impl State {
-    fn new_id(&mut self) -> u32 {
-        loop {
-            self.last_id = self.last_id.wrapping_add(1);
-            if !self.asked.contains_key(&self.last_id) {
-                return self.last_id;
-            }
-        }
-    }
-
-    fn ask(&mut self, lane: u32, request: &Request<'_>, undo: Undo) -> u32 {
-        let id = self.new_id();
-        request.put(id, &mut self.outgoing.queued);
-        let expected = request.expected();
-        self.asked.insert(
-            id,
-            Asked {
-                lane,
-                expected,
-                undo,
-            },
-        );
-        self.is_dirty = true;
-        id
-    }
-
-    /// Has a handle closed for which nobody waits.
-    fn undo(&mut self, handle: &[u8], undo: &Undo) {
-        self.ask(NOBODY, &Request::Close(handle), Undo::default());
-        if let Some(path) = &undo.remove {
-            self.ask(NOBODY, &Request::Remove(path), Undo::default());
-        }
-    }
-
-    fn wake(&mut self, lane: u32) {
-        let waker = self.lanes.get_mut(&lane).and_then(|lane| lane.waker.take());
-        self.wakes.extend(waker);
-    }
-
-    fn break_with(&mut self, error: FileError) {
-        self.broken.get_or_insert(error);
-        let wakers = self.lanes.values_mut().filter_map(|lane| lane.waker.take());
-        self.wakes.extend(wakers);
-        self.outgoing = Outgoing::default();
-        self.unread = Vec::new();
-    }
-
-    /// Returns the lane that has to take what comes next, if there is such a one.
-    fn reader(&self) -> Option<u32> {
-        let asked = self.asked.get(&self.unpacker.reading()?)?;
-        self.lanes.contains_key(&asked.lane).then_some(asked.lane)
-    }
-
-    /// Whether others wait until this lane has moved its data.
-    fn waits_for(&self, lane: u32) -> bool {
-        let out = &self.outgoing;
-        let is_giver = match out.body {
-            Some((giver, _)) => giver == lane,
-            None => out.queued.is_empty() && out.turns.front() == Some(&lane),
-        };
-        (is_giver && out.is_empty()) || (!self.unread.is_empty() && self.reader() == Some(lane))
-    }
-
-    /// Whether the socket is of no use to this lane before another one has taken its data.
-    fn waits_for_other(&self, lane: u32) -> bool {
-        !self.unread.is_empty() && self.reader().is_some_and(|reader| reader != lane)
-    }
-
-    /// Takes what has come apart; returns how much of it is for another lane to take.
-    fn digest(
-        &mut self,
-        mut bytes: &[u8],
-        own: u32,
-        hand: &mut dyn Hand,
-    ) -> Result<usize, Malformed> {
-        loop {
-            let reader = self.reader();
-            if let Some(other) = reader.filter(|reader| *reader != own) {
-                self.wake(other);
-                return Ok(bytes.len());
-            }
-            let is_own = reader.is_some();
-            match self.unpacker.next(&mut bytes)? {
-                None => return Ok(0),
-                Some(Event::Packet(packet)) => self.answered(&packet)?,
-                Some(Event::Data(id, count)) => match self.asked.get(&id).map(|it| it.expected) {
-                    Some(Expected::Data(most)) if (1..=most).contains(&count) => {}
-                    _ => return Err(Malformed::Answer),
-                },
-                Some(Event::Piece(id, piece)) if is_own => hand.take(id, piece)?,
-                Some(Event::Piece(..)) => {}
-                Some(Event::End(id)) => {
-                    self.asked.remove(&id);
-                    if is_own {
-                        hand.end(id);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Hands an answer to the lane that has asked.
-    fn answered(&mut self, packet: &[u8]) -> Result<(), Malformed> {
-        let (id, reply) = Reply::read(packet)?;
-        if !self.is_greeted {
-            let Reply::Version(_) = reply else {
-                return Err(Malformed::Answer);
-            };
-            self.is_greeted = true;
-            // Before that nobody but the one lane that opens the channel is there.
-            if let Some((&lane, waiting)) = self.lanes.iter_mut().next() {
-                let undo = Undo::default();
-                waiting.answers.push_back(Answer { id, reply, undo });
-                self.wake(lane);
-            }
-            return Ok(());
-        }
-        let asked = self.asked.remove(&id).ok_or(Malformed::Answer)?;
-        if !reply.is_what(asked.expected) {
-            return Err(Malformed::Answer);
-        }
-        let undo = asked.undo;
-        if let Some(waiting) = self.lanes.get_mut(&asked.lane) {
-            waiting.answers.push_back(Answer { id, reply, undo });
-            self.wake(asked.lane);
-        } else if let Reply::Handle(handle) = reply {
-            self.undo(&handle, &undo);
-        }
-        Ok(())
-    }
-
-    /// Puts together what is sent next.
-    fn fill(&mut self, own: u32, hand: &mut dyn Hand) {
-        let mut bytes = std::mem::take(&mut self.outgoing.bytes);
-        bytes.clear();
-        self.outgoing.sent = 0;
-        while bytes.len() < PIECE_BYTES {
-            if let Some((lane, left)) = self.outgoing.body {
-                if lane != own && self.lanes.contains_key(&lane) {
-                    self.wake(lane);
-                    break;
-                }
-                let start = bytes.len();
-                let count = left.min(PIECE_BYTES - start);
-                bytes.resize(start + count, 0);
-                self.outgoing.body = Some((lane, left - count)).filter(|(_, left)| *left > 0);
-                if lane == own {
-                    hand.give(&mut bytes[start..]);
-                }
-                if count == left {
-                    self.pass_turn(lane);
-                    if lane == own {
-                        hand.part_is_given();
-                    }
-                }
-            } else if !self.outgoing.queued.is_empty() {
-                bytes.append(&mut self.outgoing.queued);
-            } else {
-                let Some(&lane) = self.outgoing.turns.front() else {
-                    break;
-                };
-                if lane != own {
-                    self.wake(lane);
-                    break;
-                }
-                if !self.begin_write(own, hand, &mut bytes) {
-                    self.outgoing.turns.pop_front();
-                }
-            }
-        }
-        if bytes.is_empty() && self.outgoing.turns.is_empty() {
-            // Memory is for those who have something to send.
-            bytes = Vec::new();
-            self.outgoing.queued = Vec::new();
-        }
-        self.outgoing.bytes = bytes;
-    }
-
-    fn begin_write(&mut self, own: u32, hand: &mut dyn Hand, bytes: &mut Vec<u8>) -> bool {
-        let Some(part) = hand.next_write() else {
-            return false;
-        };
-        let id = self.new_id();
-        wire::put_write(bytes, id, part.handle, part.offset, part.length);
-        let left = usize::try_from(part.length).expect("a part is short");
-        self.outgoing.body = Some((own, left));
-        let asked = Asked {
-            lane: own,
-            expected: Expected::Status,
-            undo: Undo::default(),
-        };
-        self.asked.insert(id, asked);
-        true
-    }
-
-    /// Lets the next lane send, when this one has sent a packet.
-    fn pass_turn(&mut self, lane: u32) {
-        let turns = &mut self.outgoing.turns;
-        if turns.len() > 1 && turns.front() == Some(&lane) {
-            turns.rotate_left(1);
-        }
-    }
 }
 
 impl Client {
@@ -596,11 +262,9 @@ impl Client {
             let is_read = is_fresh && self.receive(state, own, hand)?;
             let is_sent = self.send(state, own, hand)?;
             let is_taken = self.link.taken() != taken;
-            if !is_fresh && !is_sent && !is_taken || is_fresh && !is_read && !is_sent && !is_taken {
-                if !self.link.is_put_off() {
-                    state.is_dirty = false;
-                    return Ok(false);
-                }
+            if !is_read && !is_sent && !is_taken && is_fresh && !self.link.is_put_off() {
+                state.is_dirty = false;
+                return Ok(false);
             }
             is_fresh = is_read || is_taken || !is_sent;
             let waiting = state.lanes.get(&own);
@@ -642,7 +306,8 @@ impl Client {
         }
         is_moved |= self.listen(scratch, state)?;
         if state.unread.is_empty() && self.channel.is_eof() {
-            return Err(self.ended(state));
+            state.is_ended = true;
+            return Err(words::ended(&state.said));
         }
         Ok(is_moved)
     }
@@ -711,14 +376,15 @@ impl Client {
         words::down(&self.link.error(code))
     }
 
-    fn ended(&self, state: &State) -> FileError {
-        let status = self.channel.exit_status();
-        if state.is_greeted {
-            return words::ended(status, &state.said);
-        }
+    /// Says why there is no SFTP, when it ended before it began: once the channel is closed, it is known
+    /// how.
+    pub(super) fn end_at_once(&self) -> Option<FileError> {
+        let state = self.state.borrow();
         let said = [&state.said, &state.opening];
         let said = said.iter().find(|said| !said.is_empty());
-        words::ended_at_once(status, said.map_or(&[], |said| said))
+        (state.is_ended && !state.is_greeted).then(|| {
+            words::ended_at_once(self.channel.exit_status(), said.map_or(&[], |said| said))
+        })
     }
 
     /// Has libssh2 finish what it has begun to send here, so that others can use the session. Call again

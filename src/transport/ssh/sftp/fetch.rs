@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 
-use super::client::{Client, Hand, Undo};
+use super::client::Client;
 use super::greeting::Abilities;
 use super::lane::{Lane, text, unexpected};
+use super::state::{Hand, Undo};
 use super::wire::{Malformed, OPEN_READ, Reply, Request, STATUS_EOF, Setting};
 use super::words;
 use crate::transport::files::{FileError, FileReason};

@@ -5,7 +5,8 @@
 
 use std::future;
 
-use super::client::{Answer, Client, Empty, Hand, Undo};
+use super::client::Client;
+use super::state::{Answer, Empty, Hand, Undo};
 use super::wire::{Known, Malformed, Reply, Request, STATUS_OK, Setting};
 use super::words::{self, FAILURE};
 use crate::transport::files::{FileError, FileReason};

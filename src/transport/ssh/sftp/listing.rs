@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::client::{Client, Undo};
+use super::client::Client;
 use super::lane::{Lane, text, unexpected};
+use super::state::Undo;
 use super::wire::{self, Malformed, Reply, Request, STATUS_EOF};
 use super::words::{self, FAILURE};
 use crate::transport::files::{Attributes, FileError, FileReason};

@@ -23,6 +23,7 @@ mod fetch;
 mod greeting;
 mod lane;
 mod listing;
+mod state;
 mod store;
 mod wire;
 mod words;
@@ -78,8 +79,8 @@ impl Channels {
                 Ok(sftp)
             }
             Err(error) => {
-                self.leave(link, client).await;
-                Err(error)
+                self.leave(link, Rc::clone(&client)).await;
+                Err(client.end_at_once().unwrap_or(error))
             }
         }
     }
@@ -225,8 +226,7 @@ impl Files for Sftp {
         wanted: Wanted,
         sent: &'a dyn Fn(u64),
     ) -> Work<'a, Result<(), FileError>> {
-        let store = store::store(&self.client, self.abilities, path, content, wanted, sent);
-        Box::pin(store)
+        Box::pin(store::store(self, path, content, wanted, sent))
     }
 
     fn fetch<'a>(

@@ -4,9 +4,10 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use super::client::{Client, Hand, Part, Undo};
-use super::greeting::Abilities;
+use super::Sftp;
+use super::client::Client;
 use super::lane::{Handle, Lane, PRIVATE, accept, text, unexpected};
+use super::state::{Hand, Part, Undo};
 use super::wire::{OPEN_NEW, Reply, Request, Setting};
 use super::words::{self, FAILURE};
 use crate::remote::Content;
@@ -23,21 +24,20 @@ const NOT_WRITTEN: &str = "the host could not write it (is the disk full, or a q
 const NOT_SET: &str = "the host could not set its size, mode or time";
 
 pub(super) async fn store(
-    client: &Client,
-    abilities: Abilities,
+    sftp: &Sftp,
     path: &Path,
     content: &dyn Content,
     wanted: Wanted,
     sent: &dyn Fn(u64),
 ) -> Result<(), FileError> {
     let path = text(path)?;
-    let lane = Lane::new(client);
+    let lane = Lane::new(&sftp.client);
     let open = Request::Open(path, OPEN_NEW, PRIVATE);
     let undo = Undo {
         remove: Some(path.to_vec()),
     };
     let mut handle = lane.open(&open, undo, NOT_MADE).await?;
-    let mut giving = Giving::new(handle.bytes(), content, abilities.write_bytes, sent);
+    let mut giving = Giving::new(handle.bytes(), content, sftp.abilities.write_bytes, sent);
     let error = match write(&lane, &mut handle, &mut giving, wanted).await {
         Ok(()) => {
             handle.keep();
@@ -48,7 +48,7 @@ pub(super) async fn store(
     // Answers to what is still under way are of no use.
     drop(lane);
     if error.reason != FileReason::Lost {
-        remove(client, handle, path).await;
+        remove(&sftp.client, handle, path).await;
     }
     Err(error)
 }

@@ -79,18 +79,20 @@ pub(super) fn no_answer(what: &Malformed) -> FileError {
 }
 
 /// Says that a host has ended the channel.
-pub(super) fn ended(status: Option<u32>, said: &[u8]) -> FileError {
+pub(super) fn ended(said: &[u8]) -> FileError {
     error(
         FileReason::Lost,
-        format!("the host ended its SFTP{}", details(status, said)),
+        format!("the host ended its SFTP{}", last_words(said)),
     )
 }
 
 /// Says that it did so before it said a word.
 pub(super) fn ended_at_once(status: Option<u32>, said: &[u8]) -> FileError {
+    let status = status.map(|status| format!(" (exit {status})"));
+    let status = status.unwrap_or_default();
     error(
         FileReason::NoService,
-        format!("the host's SFTP ended at once{}", details(status, said)),
+        format!("the host's SFTP ended at once{status}{}", last_words(said)),
     )
 }
 
@@ -106,11 +108,9 @@ pub(super) fn no_sftp(said: &[u8]) -> FileError {
     )
 }
 
-fn details(status: Option<u32>, said: &[u8]) -> String {
-    let status = status.map(|status| format!(" (exit {status})"));
+fn last_words(said: &[u8]) -> String {
     let said = Some(quoted(said)).filter(|said| !said.is_empty());
-    let said = said.map(|said| format!(": `{said}`"));
-    status.unwrap_or_default() + &said.unwrap_or_default()
+    said.map(|said| format!(": `{said}`")).unwrap_or_default()
 }
 
 fn quoted(said: &[u8]) -> String {
