@@ -144,6 +144,21 @@ fn a_password_is_asked_for_once_and_seen_by_nobody() {
 }
 
 #[test]
+fn an_empty_answer_is_no_password() {
+    let sshd = Sshd::start();
+    let fleet = Fleet::new().served("web1", &sshd);
+    let mut running = fleet
+        .command("run --sudo --ask-sudo-pass -- true")
+        .start_on_terminal();
+    running.shows("for sudo: ");
+    running.type_in("\n");
+    let ended = running.wait(PATIENCE);
+    ended.code(2).stdout_has("the password for sudo is empty");
+    let log = sshd.log().to_string();
+    assert!(!log.contains("Accepted publickey"), "{log}");
+}
+
+#[test]
 fn a_password_that_is_not_asked_for_is_not_sent() {
     in_namespace!(|namespace: &Namespace| {
         let host = hosts(namespace, "web1", NO_PASSWORD);

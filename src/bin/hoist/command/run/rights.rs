@@ -47,7 +47,7 @@ pub(in crate::command) fn elevation(
 /// password, an empty answer means that one.
 ///
 /// # Errors
-/// When it can't be read, or nobody can be asked.
+/// When it can't be read or is empty, or nobody can be asked.
 pub(super) fn give_password(
     plan: &mut Plan,
     rights: &Rights,
@@ -72,13 +72,15 @@ pub(super) fn give_password(
     };
     let flags = ["--ask-sudo-pass", "--sudo-password-file"];
     let given = reaching::read_password(source, flags, question)?;
+    let is_empty = given
+        .as_ref()
+        .is_some_and(|given| given.expose().is_empty());
     *password = match login {
-        Some(login)
-            if given
-                .as_ref()
-                .is_some_and(|given| given.expose().is_empty()) =>
-        {
-            Some(login.clone())
+        Some(login) if is_empty => Some(login.clone()),
+        // It would be tried on every host.
+        None if is_empty => {
+            return Err(Failure::usage("the password for sudo is empty")
+                .hint("leave out --ask-sudo-pass where sudo asks for none"));
         }
         _ => given,
     };
