@@ -15,6 +15,10 @@ use std::time::Duration;
 use crate::host::UserName;
 use crate::secret::Secret;
 
+mod script;
+
+pub use script::Script;
+
 /// What hosts execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -22,6 +26,8 @@ pub enum Command {
     Argv(Vec<OsString>),
     /// A line for the account's own shell.
     Shell(OsString),
+    /// A program that the host doesn't have: it is brought there, and removed when it has ended.
+    Script(Script),
 }
 
 /// One command with everything around it.
@@ -54,6 +60,16 @@ impl Exec {
             stdin: Stdin::Empty,
             max_output: None,
             timeout: None,
+        }
+    }
+
+    /// Returns what is sent: the content of a script, then what the command reads.
+    pub(crate) fn input(&self) -> Stdin {
+        match &self.command {
+            Command::Script(script) => {
+                Stdin::Made(Arc::new(script::Joined::new(script, self.stdin.clone())))
+            }
+            Command::Argv(_) | Command::Shell(_) => self.stdin.clone(),
         }
     }
 }

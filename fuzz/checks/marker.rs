@@ -13,7 +13,7 @@ use hoist::remote::{Command, Exec};
 use super::quote::decoded;
 
 /// The words of failures, as the wrapper says them.
-const REASONS: [(&str, NotSpawned); 9] = [
+const REASONS: [(&str, NotSpawned); 12] = [
     ("cwd-missing", NotSpawned::CwdMissing),
     ("cwd-file", NotSpawned::CwdIsFile),
     ("cwd-denied", NotSpawned::CwdDenied),
@@ -23,6 +23,9 @@ const REASONS: [(&str, NotSpawned); 9] = [
     ("interpreter", NotSpawned::Interpreter),
     ("refused", NotSpawned::Refused),
     ("env", NotSpawned::NoEnv),
+    ("unelevated", NotSpawned::Unelevated),
+    ("place", NotSpawned::NoPlace),
+    ("unwritten", NotSpawned::NotPlaced),
 ];
 
 /// Longest stderr that is tried.
@@ -141,6 +144,10 @@ fn read_slowly(input: &[u8], text: &[u8]) -> Filtered {
             let line = &line[..end];
             if let (None, Some(found)) = (started, read_started(line)) {
                 started = Some(found);
+                at += text.len() + end + 1;
+                continue;
+            }
+            if started.is_none() && line == b" placing" {
                 at += text.len() + end + 1;
                 continue;
             }

@@ -64,6 +64,14 @@ pub fn check(exec: &Exec) -> Result<(), QuoteError> {
             }
         }
         Command::Shell(line) => without_nul(line.as_bytes(), || "the command line".to_owned())?,
+        Command::Script(script) => {
+            for word in script.interpreter() {
+                without_nul(word.as_bytes(), || "the interpreter".to_owned())?;
+            }
+            for (index, word) in script.arguments().iter().enumerate() {
+                without_nul(word.as_bytes(), || format!("argument {}", index + 1))?;
+            }
+        }
     }
     if let Some(cwd) = &exec.cwd {
         if cwd.as_os_str().is_empty() {

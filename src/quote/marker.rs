@@ -4,12 +4,13 @@
 //! hoist-<32 hex digits> elevating
 //! hoist-<16 hex digits> password
 //! hoist-<16 hex digits> ready
+//! hoist-<32 hex digits> placing
 //! hoist-<32 hex digits> started <pid> leader|member
 //! hoist-<32 hex digits> failed <reason>
 //! ```
 //! The first three come only where the command needs other rights than the login has: what is said
 //! from then on to the start is not the command's, each `password` asks for one, and `ready` for the
-//! script. These two others on the host may see and forge, but not at that time on that pipe.
+//! script. `placing` asks for the content of a script that is brought along. Those two others on the host may see and forge, but not at that time on that pipe.
 //!
 //! The digits are drawn for each command, so that nothing but this wrapper can know them. A line
 //! is found wherever it begins, as what a start-up file printed before it may lack a line break.
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use memchr::memmem;
 
-use super::elevate;
+use super::{elevate, place};
 use crate::host::escaped;
 use crate::remote::{Command, Exec};
 
@@ -120,12 +121,21 @@ reasons! {
     NoEnv = "env",
     /// The host has no `sudo`, or what else is to give the command its rights.
     Unelevated = "unelevated",
+    /// No folder takes a script, or lets one be executed.
+    NoPlace = "place",
+    /// A script could not be written, or did not come whole.
+    NotPlaced = "unwritten",
 }
 
 impl NotSpawned {
     /// Returns what to tell people, on one line: ``cannot run `foo`: no such file or directory
     /// in PATH``.
     pub fn message(self, exec: &Exec) -> String {
+        if let Command::Script(script) = &exec.command
+            && let Some(message) = place::refusal(self, script)
+        {
+            return message;
+        }
         let cwd = exec.cwd.as_deref().unwrap_or_else(|| "".as_ref());
         let cwd = escaped(&cwd.to_string_lossy());
         let (name, is_path) = match &exec.command {
@@ -135,6 +145,7 @@ impl NotSpawned {
                 let name = name.unwrap_or_default();
                 (format!("`{}`", escaped(&name)), name.contains('/'))
             }
+            Command::Script(script) => (format!("`{}`", script.name()), true),
         };
         let reason = match self {
             Self::CwdMissing => return format!("cannot change to `{cwd}`: no such directory"),
@@ -148,6 +159,8 @@ impl NotSpawned {
             Self::Refused => "the system refused to execute it",
             Self::NoEnv => "the host has no `env` program, which sets its variables",
             Self::Unelevated => "the host has nothing that gives it its rights",
+            Self::NoPlace => "the host has no place for it",
+            Self::NotPlaced => "it could not be written there",
         };
         format!("cannot run {name}: {reason}")
     }
@@ -179,6 +192,8 @@ pub struct MarkerFilter {
     asked: u32,
     /// The rights are there, and the script is asked for.
     is_ready: bool,
+    /// There is a place for a script, and its content is asked for.
+    is_placing: bool,
     /// The end of what was said while the command had not got its rights.
     said: Vec<u8>,
     started: Option<Started>,
@@ -195,6 +210,7 @@ enum Line {
     Elevating(usize),
     Password(usize),
     Ready(usize),
+    Placing(usize),
     Started(Started, usize),
     NotSpawned(NotSpawned, usize),
 }
@@ -209,6 +225,7 @@ impl MarkerFilter {
             is_elevating: false,
             asked: 0,
             is_ready: false,
+            is_placing: false,
             said: Vec::new(),
             started: None,
             not_spawned: None,
@@ -258,6 +275,11 @@ impl MarkerFilter {
     /// Whether the script is asked for that runs with other rights.
     pub fn is_ready(&self) -> bool {
         self.is_ready
+    }
+
+    /// Whether the content of a script is asked for.
+    pub fn is_placing(&self) -> bool {
+        self.is_placing
     }
 
     /// Returns what to tell of a command that did not begin in time.
@@ -326,6 +348,10 @@ impl MarkerFilter {
                     self.is_ready = true;
                     bytes = &bytes[length..];
                 }
+                Line::Placing(length) => {
+                    self.is_placing = true;
+                    bytes = &bytes[length..];
+                }
                 Line::Started(started, length) => {
                     self.started = Some(started);
                     bytes = &bytes[length..];
@@ -377,6 +403,7 @@ impl MarkerFilter {
         match line {
             _ if !is_before => Line::Other,
             b" elevating" => Line::Elevating(length),
+            b" placing" => Line::Placing(length),
             line => {
                 read_started(line).map_or(Line::Other, |started| Line::Started(started, length))
             }
@@ -585,6 +612,8 @@ mod tests {
         cannot run `foo\n`: the system refused to execute it
         cannot run `foo\n`: the host has no `env` program, which sets its variables
         cannot run `foo\n`: the host has nothing that gives it its rights
+        cannot run `foo\n`: the host has no place for it
+        cannot run `foo\n`: it could not be written there
         ");
         exec.command = Command::Argv(vec!["./foo".into()]);
         insta::assert_snapshot!(NotSpawned::Missing.message(&exec), @"cannot run `./foo`: no such file or directory");

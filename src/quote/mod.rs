@@ -5,7 +5,8 @@
 //! sends text that all of them read alike, decoded and executed by the host's `sh`. That wrapper
 //! tells through a [`Marker`] on stderr which process the command is, or why it was not started;
 //! [`MarkerFilter`] takes the marker out again. [`kill_request`] ends such a command from a second
-//! channel. A command that needs other rights than the login's gets them in that wrapper, through
+//! channel. A script is brought along on stdin, into a folder of its own that goes when it has ended.
+//! A command that needs other rights than the login's gets them in that wrapper, through
 //! `sudo` or a program like it. Nothing here connects or starts anything.
 
 mod check;
@@ -13,6 +14,7 @@ mod display;
 mod elevate;
 mod kill;
 mod marker;
+mod place;
 mod wire;
 mod words;
 mod wrapper;

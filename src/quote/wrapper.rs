@@ -2,7 +2,7 @@
 //! process group, changes the directory, sets the variables, looks for the program, tells the
 //! marker, and executes the program in its own place.
 //!
-//! It reads nothing of stdin, writes nothing but the marker, and works in dash, bash, busybox
+//! It reads nothing of stdin but a script that is brought along, writes nothing but the marker, and works in dash, bash, busybox
 //! ash, ksh93, mksh and zsh in the role of `sh`. Status and signal of the command are those of
 //! the request, as the command is the same process.
 
@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::wire::{self, DECODE, Request, push_word};
-use super::{Marker, QuoteError, check, elevate};
+use super::{Marker, QuoteError, check, elevate, place};
 use crate::remote::{Command, Elevation, Exec};
 
 /// A function, then a process group. `__D__` stands for the decoder. `$1` is the encoded script, `$2`
@@ -66,7 +66,7 @@ hoist_no cwd-missing
 /// What can be known beforehand is told beforehand. A failing `exec` is noticed by the trap in
 /// dash, busybox and mksh, in bash only with `execfail`, and never in ksh, zsh and `env`: there
 /// the commonest reason, a missing interpreter, is looked for as well.
-const FIND: &str = r##"hoist_find "$1" "$hoist_q"
+pub(super) const FIND: &str = r##"hoist_find "$1" "$hoist_q"
 [ -d "$hoist_f" ] && hoist_no directory
 [ -e "$hoist_f" ] || hoist_no missing
 [ -f "$hoist_f" ] && [ -x "$hoist_f" ] || hoist_no denied
@@ -161,8 +161,12 @@ pub(super) fn script(exec: &Exec, marker: &Marker) -> Vec<u8> {
         Some(path) => assign("hoist_q", path, &mut script),
         None => script.extend_from_slice(b"hoist_q=$PATH\n"),
     }
-    push_argv(exec, &mut script);
-    script.extend_from_slice(FIND.as_bytes());
+    if let Command::Script(own) = &exec.command {
+        place::push(own, last(exec, "TMPDIR"), marker, &mut script);
+    } else {
+        push_argv(exec, &mut script);
+        script.extend_from_slice(FIND.as_bytes());
+    }
     script.extend_from_slice(TELL.as_bytes());
     if given.is_empty() {
         script.extend_from_slice(EXEC.as_bytes());
@@ -196,6 +200,7 @@ fn push_argv(exec: &Exec, script: &mut Vec<u8>) {
             script.extend_from_slice(b" -c ");
             push_word(line.as_bytes(), script);
         }
+        Command::Script(_) => {}
     }
     script.push(b'\n');
 }
@@ -214,6 +219,11 @@ fn push_env_exec(exec: &Exec, given: &[&(String, OsString)], script: &mut Vec<u8
     let has_equals = match &exec.command {
         Command::Argv(argv) => argv[0].as_bytes().contains(&b'='),
         Command::Shell(_) => false,
+        // That of a folder on the host may hold one as well.
+        Command::Script(own) => {
+            let program = own.interpreter().into_iter().next();
+            program.is_none_or(|program| program.as_bytes().contains(&b'='))
+        }
     };
     if has_equals {
         script.extend_from_slice(b" sh -c 'exec \"$@\"' sh");
@@ -221,7 +231,7 @@ fn push_env_exec(exec: &Exec, given: &[&(String, OsString)], script: &mut Vec<u8
     script.extend_from_slice(b" \"$@\"\nexit 127");
 }
 
-fn assign(name: &str, value: &OsStr, script: &mut Vec<u8>) {
+pub(super) fn assign(name: &str, value: &OsStr, script: &mut Vec<u8>) {
     script.extend_from_slice(name.as_bytes());
     script.push(b'=');
     push_word(value.as_bytes(), script);

@@ -7,6 +7,7 @@ use super::shells::{Home, Ran};
 use crate::remote::{Command, Exec};
 
 mod around;
+mod place;
 mod rights;
 mod start;
 mod told;

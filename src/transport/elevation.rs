@@ -1,5 +1,5 @@
-//! The talk with `sudo` before a command begins: a password where one is asked for, and the
-//! command's own stdin only once the command is there.
+//! The talk before a command begins: with `sudo` a password where one is asked for, then the content
+//! of a script that is brought along, and the command's own stdin only once the command is there.
 //!
 //! `sudo` reads from the same stdin as the command. What is sent before it has asked could reach the
 //! command, and what belongs to the command could be taken for a password: so nothing flows until the
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use crate::quote::MarkerFilter;
-use crate::remote::{Elevation, Exec};
+use crate::remote::{Command, Elevation, Exec};
 use crate::secret::Secret;
 
 /// How long `sudo` may take. It waits some seconds after a wrong password, and perhaps for a
@@ -27,6 +27,8 @@ pub(super) enum Next {
     Wait,
     /// These bytes, and then nothing yet.
     Send(Zeroizing<Vec<u8>>),
+    /// The first so many bytes of its input, which are a script's content, and then nothing yet.
+    Pass(u64),
     /// There is no answer: it ends here.
     Close,
     /// The command is there: its own input may flow.
@@ -40,33 +42,44 @@ pub(super) struct Talk {
     answered: u32,
     /// What is sent when the rights are there.
     script: Vec<u8>,
+    /// How long the content is of a script that is brought along.
+    content: Option<u64>,
+    needs_rights: bool,
     began: Instant,
 }
 
 impl Talk {
-    /// Returns the talk that a command needs, if it needs other rights; `script` is what runs with
-    /// them.
+    /// Returns the talk that a command needs, if it needs other rights or is brought along; `script` is
+    /// what runs with them.
     pub(super) fn about(exec: &Exec, script: Vec<u8>) -> Option<Self> {
-        let password = match exec.elevation.as_ref()? {
-            Elevation::Sudo { password, .. } => password.clone(),
-            Elevation::With(_) => None,
+        let content = match &exec.command {
+            Command::Script(script) => Some(script.content().len() as u64),
+            Command::Argv(_) | Command::Shell(_) => None,
+        };
+        let password = match &exec.elevation {
+            None if content.is_none() => return None,
+            Some(Elevation::Sudo { password, .. }) => password.clone(),
+            Some(Elevation::With(_)) | None => None,
         };
         Some(Self {
             password,
             answered: 0,
             script,
+            content,
+            needs_rights: exec.elevation.is_some(),
             began: Instant::now(),
         })
     }
 
-    /// Returns when the next thing must have happened.
-    pub(super) fn deadline(&self, filter: &MarkerFilter) -> Instant {
-        self.began
-            + if filter.is_elevating() {
-                TIME
-            } else {
-                WRAPPER_TIME
-            }
+    /// Returns when the next thing must have happened. How long a script takes to get there depends
+    /// on its length and the link: only the command's own time limits that.
+    pub(super) fn deadline(&self, filter: &MarkerFilter) -> Option<Instant> {
+        let time = if filter.is_elevating() || !self.needs_rights {
+            TIME
+        } else {
+            WRAPPER_TIME
+        };
+        (!filter.is_placing()).then(|| self.began + time)
     }
 
     /// Returns what to do, after `filter` has seen what was said so far.
@@ -78,6 +91,11 @@ impl Talk {
         }
         if filter.is_ready() && !self.script.is_empty() {
             return Next::Send(std::mem::take(&mut self.script).into());
+        }
+        if filter.is_placing()
+            && let Some(length) = self.content.take()
+        {
+            return Next::Pass(length);
         }
         if filter.asked() <= self.answered {
             return Next::Wait;

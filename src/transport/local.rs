@@ -22,9 +22,9 @@ use crate::outcome::Kind;
 use crate::quote::{self, NotSpawned};
 use crate::remote::{self, Exec, Signal};
 
-mod elevated;
 #[cfg(test)]
 mod tests;
+mod wrapped;
 
 /// Runs commands on this machine.
 #[derive(Debug, Clone)]
@@ -80,8 +80,8 @@ fn start(exec: &Exec, shell: &OsStr) -> Result<Box<dyn Process>, SpawnError> {
         kind: Kind::Spawn,
         message: error.to_string(),
     })?;
-    if exec.elevation.is_some() {
-        return elevated::start(exec, shell);
+    if exec.elevation.is_some() || matches!(exec.command, remote::Command::Script(_)) {
+        return wrapped::start(exec, shell);
     }
     let (program, arguments) = words(exec, shell);
     let error = match Running::start(command(exec, program, &arguments), (&exec.stdin).into()) {
@@ -113,6 +113,8 @@ fn words<'a>(exec: &'a Exec, shell: &'a OsStr) -> (&'a OsStr, Vec<&'a OsStr>) {
             (words.next().unwrap_or_default(), words.collect())
         }
         remote::Command::Shell(line) => (shell, vec!["-c".as_ref(), line]),
+        // It runs in the wrapper.
+        remote::Command::Script(_) => (OsStr::new(""), Vec::new()),
     }
 }
 

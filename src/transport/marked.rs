@@ -2,7 +2,8 @@
 //!
 //! Bytes of stderr and the end as the transport saw it come in; the command's own stderr and the
 //! truth about the end go out: a command that was not begun was not executed, whatever the status.
-//! Where the command needs other rights than the login has, it also says what may flow into stdin.
+//! Where the command needs other rights than the login has, or is brought along, it also says what may
+//! flow into stdin.
 
 use std::ffi::OsString;
 use std::time::Instant;
@@ -25,7 +26,7 @@ pub(super) struct Marked {
     filter: MarkerFilter,
     /// As much of the command as an error message names.
     named: Exec,
-    /// Goes on until the command has the rights it needs.
+    /// Goes on until the command has the rights it needs, and is there.
     talk: Option<Talk>,
     is_finished: bool,
 }
@@ -80,12 +81,13 @@ impl Marked {
         self.filter.started().is_some()
     }
 
-    /// Returns when the command must have got its rights, if it needs some and has not.
+    /// Returns when the command must have got its rights, or a script its place, if it needs some and
+    /// has not.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.talk.as_ref().map(|talk| talk.deadline(&self.filter))
+        self.talk.as_ref()?.deadline(&self.filter)
     }
 
-    /// Returns the end of a command that should have got its rights by now.
+    /// Returns the end of a command that should have got its rights or its place by now.
     pub(super) fn late(&self) -> Option<End> {
         if self.deadline()? > Instant::now() {
             return None;
@@ -150,6 +152,8 @@ fn named(exec: &Exec) -> Exec {
     let command = match &exec.command {
         Command::Argv(argv) => Command::Argv(argv.iter().take(1).cloned().collect()),
         Command::Shell(_) => Command::Shell(OsString::new()),
+        // Its content is shared.
+        Command::Script(script) => Command::Script(script.clone()),
     };
     Exec {
         cwd: exec.cwd.clone(),

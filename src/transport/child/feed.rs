@@ -27,8 +27,8 @@ pub(super) struct Feed {
     chunk: Zeroizing<Vec<u8>>,
     /// How much of `chunk` is written.
     written: usize,
-    /// The source has to wait.
-    is_held: bool,
+    /// So many bytes of the source may flow yet.
+    open_to: u64,
     is_cut: bool,
 }
 
@@ -40,7 +40,7 @@ impl Feed {
             position: 0,
             chunk: preamble.into(),
             written: 0,
-            is_held,
+            open_to: if is_held { 0 } else { u64::MAX },
             is_cut: false,
         }
     }
@@ -57,7 +57,8 @@ impl Feed {
                 self.chunk = chunk;
                 self.written = 0;
             }
-            Next::Open => self.is_held = false,
+            Next::Pass(count) => self.open_to = count,
+            Next::Open => self.open_to = u64::MAX,
             Next::Close => self.is_cut = true,
         }
     }
@@ -70,7 +71,7 @@ impl Feed {
         let mut turn = 0;
         while turn < TURN_BYTES {
             if self.written == self.chunk.len() {
-                if self.is_held && !self.is_cut {
+                if self.position >= self.open_to && !self.is_cut {
                     // Whoever lets it go on polls again.
                     return Poll::Pending;
                 }
@@ -106,7 +107,9 @@ impl Feed {
             let length = rest.len().min(CHUNK_BYTES);
             self.chunk.extend_from_slice(&rest[..length]);
         } else if let Some(content) = self.source.content() {
-            self.chunk.resize(CHUNK_BYTES, 0);
+            let open = usize::try_from(self.open_to - self.position);
+            self.chunk
+                .resize(CHUNK_BYTES.min(open.unwrap_or(usize::MAX)), 0);
             let read = content.read_at(&mut self.chunk, self.position);
             self.chunk.truncate(*read.as_ref().unwrap_or(&0));
             read?;

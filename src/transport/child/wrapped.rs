@@ -19,7 +19,7 @@ use crate::transport::{End, Process, Progress, Work};
 pub(in crate::transport) struct Wrapped {
     running: Running,
     marked: Marked,
-    /// Goes off when a command should have got the rights it needs.
+    /// Goes off when a command should have got the rights or the place it needs.
     late: Timer,
     /// What was read, before the marker is taken out.
     raw: Vec<u8>,
@@ -34,7 +34,7 @@ impl Wrapped {
         exec: &Exec,
     ) -> io::Result<Self> {
         let told = Marked::new(marker, exec, request.elevated);
-        Self::with(command, request.preamble, &exec.stdin, told)
+        Self::with(command, request.preamble, &exec.input(), told)
     }
 
     /// Starts `command`, whose stdin, stdout and stderr are pipes, to have a signal sent.

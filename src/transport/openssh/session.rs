@@ -119,7 +119,7 @@ impl Connection {
         let mut command = self.command(&mut arguments, Some(&request.line));
         let is_fed = !request.preamble.is_empty()
             || exec.elevation.is_some()
-            || !matches!(exec.stdin, remote::Stdin::Empty);
+            || !matches!(exec.input(), remote::Stdin::Empty);
         command
             .stdin(if is_fed {
                 Stdio::piped()

@@ -33,8 +33,8 @@ pub(super) struct Feed {
     ahead: Zeroizing<Vec<u8>>,
     /// How much of it is sent.
     ahead_sent: usize,
-    /// The source has to wait.
-    is_held: bool,
+    /// So many bytes of the source may flow yet.
+    open_to: u64,
     source: Stdin,
     /// Bytes of the source sent so far.
     offset: u64,
@@ -52,7 +52,7 @@ impl Feed {
         Self {
             ahead: Zeroizing::default(),
             ahead_sent: 0,
-            is_held,
+            open_to: if is_held { 0 } else { u64::MAX },
             source,
             offset: 0,
             chunk: Vec::new(),
@@ -73,13 +73,14 @@ impl Feed {
 
     /// Sends what a command that is getting its rights may have, if that has changed.
     pub(super) fn heed(&mut self, marked: &mut Marked) {
-        if !self.is_held {
+        if self.open_to == u64::MAX {
             return;
         }
         match marked.next_input() {
             Next::Wait => {}
             Next::Send(line) => self.put_ahead(&line),
-            Next::Open => self.is_held = false,
+            Next::Pass(count) => self.open_to = count,
+            Next::Open => self.open_to = u64::MAX,
             Next::Close => self.state = State::Ending,
         }
     }
@@ -113,10 +114,11 @@ impl Feed {
         }
         self.ahead = Zeroizing::default();
         self.ahead_sent = 0;
-        if self.is_held {
+        let open = self.open_to.saturating_sub(self.offset);
+        if open == 0 {
             return Err(EAGAIN);
         }
-        self.fill();
+        self.fill(open);
         let rest = match &self.source {
             Stdin::Bytes(bytes) => {
                 let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
@@ -144,10 +146,11 @@ impl Feed {
     }
 
     /// Reads the next piece of a file once the last one is sent. A file that can't be read any
-    /// further ends there, and the command's result is not to be trusted.
-    fn fill(&mut self) {
+    /// further ends there, and the command's result is not to be trusted. At most `open` bytes may flow.
+    fn fill(&mut self, open: u64) {
         if let (Some(content), true) = (self.source.content(), self.sent == self.chunk.len()) {
-            self.chunk.resize(CHUNK_BYTES, 0);
+            let most = usize::try_from(open).unwrap_or(usize::MAX);
+            self.chunk.resize(CHUNK_BYTES.min(most), 0);
             let count = content
                 .read_at(&mut self.chunk, self.offset)
                 .unwrap_or_else(|error| {

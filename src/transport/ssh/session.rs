@@ -56,7 +56,7 @@ impl SshSession {
         asked.map_err(|error| refused("to run the command", &error))?;
         let link = Rc::clone(&self.link);
         let told = Marked::new(&marker, exec, request.elevated);
-        let mut feed = Feed::new(exec.stdin.clone(), told.is_input_held());
+        let mut feed = Feed::new(exec.input(), told.is_input_held());
         feed.put_ahead(&request.preamble);
         Ok(SshProcess::new(link, channel, self.options, told, feed))
     }

@@ -1,5 +1,6 @@
 //! `--dry-run`: the plan as text, nothing contacted.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -22,6 +23,14 @@ pub(super) fn print(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     match &exec.command {
         command @ Command::Argv(_) => line(out, "command", &shown(command))?,
         command @ Command::Shell(_) => line(out, "shell line", &shown(command))?,
+        Command::Script(script) => {
+            line(out, "script", &shown(&exec.command))?;
+            let interpreter = script.interpreter();
+            // Of a template, each host's own text says it.
+            if plan.commands.is_empty() && !interpreter.is_empty() {
+                line(out, "interpreter", &quote::display(&interpreter))?;
+            }
+        }
     }
     match &exec.elevation {
         None => {}
@@ -60,6 +69,12 @@ fn shown(command: &Command) -> String {
     match command {
         Command::Argv(argv) => quote::display(argv),
         Command::Shell(text) => escaped(&text.to_string_lossy()),
+        Command::Script(script) => {
+            let words = [OsString::from(script.name())];
+            let words: Vec<_> = words.iter().chain(script.arguments()).cloned().collect();
+            let bytes = script.content().len();
+            format!("{} ({bytes} bytes)", quote::display(&words))
+        }
     }
 }
 

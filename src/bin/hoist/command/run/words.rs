@@ -218,6 +218,7 @@ fn templates(words: &[OsString], reading: Reading) -> Result<Templates, Failure>
     let argv = match understand(words, reading, true)?.command {
         Command::Argv(argv) => argv,
         Command::Shell(line) => vec![line],
+        Command::Script(_) => Vec::new(),
     };
     let read = argv.iter().enumerate().map(|(index, word)| {
         let name = match index + 1 {

@@ -1,4 +1,5 @@
-//! A command on this machine that needs other rights: it runs in the wrapper, as it would elsewhere.
+//! A command on this machine that needs other rights, or a script that is brought along: it runs in
+//! the wrapper, as it would elsewhere.
 
 use std::ffi::{OsStr, OsString};
 use std::future::poll_fn;
@@ -14,11 +15,11 @@ use crate::quote::{self, Marker};
 use crate::remote::{Exec, Signal};
 use crate::transport::{Process, Progress, SpawnError, Work};
 
-/// A command that has other rights than hoist.
-struct Elevated(Wrapped);
+/// A command in the wrapper.
+struct InWrapper(Wrapped);
 
-/// Starts a command that needs other rights. Lines are for `shell`, unless the rights come with
-/// another one.
+/// Starts a command that needs other rights, or a script. Lines are for `shell`, unless the rights
+/// come with another one.
 pub(super) fn start(exec: &Exec, shell: &OsStr) -> Result<Box<dyn Process>, SpawnError> {
     let failed = |kind| move |message: String| SpawnError { kind, message };
     let marker = Marker::random();
@@ -31,7 +32,7 @@ pub(super) fn start(exec: &Exec, shell: &OsStr) -> Result<Box<dyn Process>, Spaw
     let wrapped = wrapped.map_err(|error| {
         failed(Kind::Channel)(format!("this machine could not start a process: {error}"))
     })?;
-    Ok(Box::new(Elevated(wrapped)))
+    Ok(Box::new(InWrapper(wrapped)))
 }
 
 /// Returns a shell that is about to run a line.
@@ -48,7 +49,7 @@ fn sh(line: Vec<u8>) -> Command {
     command
 }
 
-impl Process for Elevated {
+impl Process for InWrapper {
     fn next<'a>(&'a mut self, buffer: &'a mut Vec<u8>) -> Work<'a, Progress> {
         buffer.clear();
         Box::pin(async {
