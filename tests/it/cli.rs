@@ -34,7 +34,7 @@ fn help_is_there_and_holds_only_what_exists() {
             .any(|word| word == later);
         assert!(!holds, "{later} does not exist yet\n{ended}");
     }
-    for subcommand in ["run", "put", "hosts", "explain", "ping", "render"] {
+    for subcommand in ["run", "script", "put", "hosts", "explain", "ping", "render"] {
         fleet
             .hoist(&format!("{subcommand} --help"))
             .code(0)
@@ -89,6 +89,7 @@ fn manual_pages_are_clean_and_those_checked_in() {
     for (subcommand, file) in [
         ("", "hoist.1"),
         ("run", "hoist-run.1"),
+        ("script", "hoist-script.1"),
         ("hosts", "hoist-hosts.1"),
     ] {
         let page = fleet.hoist(&format!("man {subcommand}"));

@@ -8,7 +8,8 @@ use crate::support::dropbear::Dropbear;
 use crate::support::fleet::Fleet;
 use crate::support::namespace::{Namespace, in_namespace};
 use crate::support::sshd::Sshd;
-use crate::support::{names, numbered_lines};
+use crate::support::tree::is_emptied;
+use crate::support::{PATIENCE, names, numbered_lines};
 
 #[test]
 fn every_host_says_its_own_line() {
@@ -90,6 +91,32 @@ fn commands_get_other_rights() {
         let words = shlex::split(start).unwrap().into_iter();
         let line = words.chain([script, "sh", &long].map(str::to_owned));
         fleet.argv(line).run().code(0).stdout("b 20000\nmine\n");
+    });
+}
+
+#[test]
+fn scripts_are_brought_and_removed() {
+    in_namespace!(|namespace: &Namespace| {
+        let dropbear = Dropbear::start(namespace);
+        let fleet = Fleet::new().served_by_dropbear("ap[1-2]", &dropbear);
+        let place = fleet.tree().folder("place");
+        fleet.tree().write("work/input", "mine\n");
+        let text = format!("#!/bin/sh\necho $#; cat; exit 3\n#{}", "x".repeat(100_000));
+        fleet.tree().write("work/x.sh", text);
+        let line = format!("script -o jsonl --env TMPDIR={}", place.display());
+        let ended = fleet.hoist(&format!("{line} --stdin input x.sh a 'b c'"));
+        ended.code(1).each_host_once(&names("ap[1-2]"));
+        for record in ended.records() {
+            assert_eq!(record.text("stdout"), "2\nmine\n", "{ended}");
+            assert_eq!(record.number("exit_code"), 3, "{ended}");
+        }
+        let staying = fleet.staying();
+        let text = format!("trap '' TERM\n{staying}");
+        fleet.tree().write("work/stay.sh", text);
+        let ended = fleet.hoist(&format!("{line} --timeout 1s stay.sh"));
+        ended.code(3).became("ap1", "failed", "timeout");
+        fleet.nobody_stays();
+        assert!(is_emptied(&place, PATIENCE), "nothing is left");
     });
 }
 

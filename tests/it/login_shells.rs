@@ -7,9 +7,10 @@ use std::fs;
 use crate::run::{printed_arguments, prints_arguments};
 use crate::support::ended::Ended;
 use crate::support::fleet::Fleet;
-use crate::support::installed;
 use crate::support::namespace::{Namespace, in_namespace};
 use crate::support::sshd::Sshd;
+use crate::support::tree::{is_emptied, set_mode};
+use crate::support::{PATIENCE, installed};
 
 /// What the account's shell may print or set when it starts.
 const RC_FILES: &[(&str, &str)] = &[
@@ -20,8 +21,8 @@ const RC_FILES: &[(&str, &str)] = &[
     (".config/fish/config.fish", "echo noise\n"),
 ];
 
-/// Runs hoist with `args` as an account whose login shell is `shell`.
-fn as_account(namespace: &Namespace, shell: &str, package: &str, args: &[OsString]) -> Ended {
+/// A host that is logged in to as an account whose login shell is `shell`.
+fn account(namespace: &Namespace, shell: &str, package: &str) -> (Sshd, Fleet) {
     let shell = installed(shell, package);
     let account = namespace.account("zoe", &shell);
     let sshd = Sshd::with().own_homes().start();
@@ -36,23 +37,45 @@ fn as_account(namespace: &Namespace, shell: &str, package: &str, args: &[OsStrin
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let start = ["run", "-o", "jsonl", "--env", "ODD=a'b\"c!d\\e\nf"].map(OsString::from);
+    (sshd, fleet)
+}
+
+/// Runs hoist with `args` there.
+fn run(fleet: &Fleet, verb: &str, args: &[OsString]) -> Ended {
+    let start = [verb, "-o", "jsonl", "--env", "ODD=a'b\"c!d\\e\nf"].map(OsString::from);
     fleet
         .argv(start.into_iter().chain(args.iter().cloned()))
         .run()
 }
 
+/// Runs hoist with `args` as an account whose login shell is `shell`.
+fn as_account(namespace: &Namespace, shell: &str, package: &str, args: &[OsString]) -> Ended {
+    let (_sshd, fleet) = account(namespace, shell, package);
+    run(&fleet, "run", args)
+}
+
 fn exact(namespace: &Namespace, shell: &str, package: &str) {
-    let args: Vec<OsString> = [OsString::from("--")]
-        .into_iter()
-        .chain(prints_arguments())
-        .collect();
-    let ended = as_account(namespace, shell, package, &args);
-    ended.code(0);
-    let stdout = ended.record("web1").bytes("stdout");
-    // What the shell printed before the command stays output; the command's own follows.
-    let own = stdout.strip_prefix(b"noise\n").unwrap_or(&stdout);
-    assert_eq!(own, printed_arguments(), "{shell}\n{ended}");
+    let (_sshd, fleet) = account(namespace, shell, package);
+    let script = b"#!/bin/sh\nprintf '%s\\0' \"$@\"; exit\n'\"\\\xff\0";
+    fleet.tree().write("work/x.sh", script);
+    let place = namespace.tree().folder("home/zoe/place");
+    set_mode(&place, 0o777);
+    for verb in ["run", "script"] {
+        let mut args = prints_arguments();
+        if verb == "script" {
+            args[1] = "x.sh".into();
+            args[0] = format!("--env=TMPDIR={}", place.display()).into();
+        } else {
+            args.insert(0, "--".into());
+        }
+        let ended = run(&fleet, verb, &args);
+        ended.code(0);
+        let stdout = ended.record("web1").bytes("stdout");
+        // What the shell printed before the command stays output; the command's own follows.
+        let own = stdout.strip_prefix(b"noise\n").unwrap_or(&stdout);
+        assert_eq!(own, printed_arguments(), "{shell}\n{ended}");
+    }
+    assert!(is_emptied(&place, PATIENCE), "nothing is left");
 }
 
 macro_rules! shells {

@@ -54,6 +54,8 @@ mod output;
 mod ping;
 /// `hoist run` on this machine.
 mod run;
+/// `hoist script`.
+mod script;
 /// Keys that a piece of hardware holds.
 mod security_keys;
 /// Configuration file, variables, arguments.

@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
 
@@ -91,6 +92,24 @@ impl Tree {
         names.sort_unstable();
         names
     }
+}
+
+/// Waits until a folder holds nothing; `false` when it still does after so long.
+pub(crate) fn is_emptied(folder: &Path, patience: Duration) -> bool {
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+    let leaving = inotify::WatchFlags::DELETE | inotify::WatchFlags::MOVED_FROM;
+    inotify::add_watch(&watch, folder, leaving).unwrap();
+    let deadline = Instant::now() + patience;
+    while fs::read_dir(folder).unwrap().next().is_some() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).unwrap();
+        let mut watched = [PollFd::new(&watch, PollFlags::IN)];
+        if poll(&mut watched, Some(&left)).unwrap() == 0 {
+            return false;
+        }
+        rustix::io::read(&watch, &mut [0; 4096]).unwrap();
+    }
+    true
 }
 
 /// Sets the permissions of a file or folder.

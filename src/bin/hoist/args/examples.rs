@@ -59,6 +59,26 @@ pub(crate) const RUN: Examples = Examples(&[
     ),
 ]);
 
+pub(crate) const SCRIPT: Examples = Examples(&[
+    (
+        "hoist script -i fleet.csv -w @web check.sh --verbose 80",
+        "What its first line names reads it; the words after it are its arguments",
+    ),
+    (
+        "hoist script -i fleet.csv --sudo --timeout 5m upgrade.py",
+        "As root, and not for long; nothing is left on the hosts",
+    ),
+    (
+        "hoist script -i fleet.csv --interpreter 'python3 -u' facts.py",
+        "Something else reads it",
+    ),
+    (
+        "hoist script -i fleet.csv --template --var release=1.4 deploy.sh",
+        "Each host gets its own text",
+    ),
+    ("generate | hoist script -w 'web[1-3]' -", "From a pipe"),
+]);
+
 pub(crate) const HOSTS: Examples = Examples(&[
     (
         "hoist hosts -i fleet.csv -w '@web!web03' --where dc=ams*",

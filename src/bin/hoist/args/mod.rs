@@ -53,6 +53,13 @@ pub(crate) enum Verb {
     /// Execute a command on every selected host
     #[command(after_help = examples::RUN.for_help(), override_usage = "hoist run [OPTIONS] [--] CMD...")]
     Run(Box<Run>),
+    /// Execute a local script on every selected host
+    #[command(
+        after_help = examples::SCRIPT.for_help(),
+        override_usage = "hoist script [OPTIONS] [--] FILE [ARG]...",
+        mut_arg("template", |arg| arg.help("Take FILE as a template: {{ host.name }}"))
+    )]
+    Script(Box<Script>),
     /// Put files and folders on every selected host
     #[command(after_help = examples::PUT.for_help(), override_usage = "hoist put [OPTIONS] SRC... DEST")]
     Put(Box<Put>),
@@ -120,6 +127,40 @@ pub(crate) struct Run {
     /// Several words arrive exactly; one word is split like a shell would
     #[arg(value_name = "CMD", trailing_var_arg = true, help_heading = None)]
     pub command: Vec<OsString>,
+}
+
+/// `hoist script`.
+#[derive(Debug, Args)]
+pub(crate) struct Script {
+    #[command(flatten)]
+    pub selecting: Selecting,
+    /// Have CMD read the script, not what its first line names: 'python3 -u'
+    #[arg(long, value_name = "CMD", value_parser = values::words, help_heading = "Executing")]
+    pub interpreter: Option<Words>,
+    #[command(flatten)]
+    pub executing: Executing,
+    #[command(flatten)]
+    pub rights: Rights,
+    #[command(flatten)]
+    pub templating: Templating,
+    #[command(flatten)]
+    pub pacing: Pacing,
+    #[command(flatten)]
+    pub limiting: Limiting,
+    #[command(flatten)]
+    pub connecting: Connecting,
+    #[command(flatten)]
+    pub showing: Showing,
+
+    /// The script, or `-` for stdin; all words after it are its arguments
+    #[arg(
+        value_name = "FILE",
+        required = true,
+        trailing_var_arg = true,
+        value_hint = ValueHint::FilePath,
+        help_heading = None
+    )]
+    pub words: Vec<OsString>,
 }
 
 /// Which hosts; the same in every subcommand.

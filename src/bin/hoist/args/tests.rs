@@ -28,12 +28,13 @@ fn clap_finds_no_fault_with_the_description() {
 fn help_is_what_it_was() {
     assert_snapshot!("help_hoist", command().term_width(100).render_long_help());
     assert_snapshot!("help_run", help("run"));
+    assert_snapshot!("help_script", help("script"));
     assert_snapshot!("help_hosts", help("hosts"));
 }
 
 #[test]
 fn help_fits_its_width_and_gives_each_flag_a_line() {
-    for name in ["run", "hosts", "completions", "man"] {
+    for name in ["run", "script", "hosts", "completions", "man"] {
         let help = help(name);
         let examples = help.find("Examples:").unwrap();
         for line in help[..examples].lines() {
@@ -69,14 +70,31 @@ fn values_that_help_does_not_list_are_named_in_its_text() {
 }
 
 #[test]
-fn every_flag_of_run_stands_under_a_heading() {
+fn every_flag_stands_under_a_heading() {
     let command = command();
-    let run = command.find_subcommand("run").unwrap();
-    let flags = run.get_arguments().filter(|arg| !arg.is_positional());
-    let bare: Vec<&Arg> = flags
-        .filter(|arg| arg.get_help_heading().is_none())
-        .collect();
-    assert!(bare.is_empty(), "{bare:?}");
+    for name in ["run", "script"] {
+        let run = command.find_subcommand(name).unwrap();
+        let flags = run.get_arguments().filter(|arg| !arg.is_positional());
+        let bare: Vec<&Arg> = flags
+            .filter(|arg| arg.get_help_heading().is_none())
+            .collect();
+        assert!(bare.is_empty(), "{bare:?}");
+    }
+}
+
+#[test]
+fn script_knows_all_flags_of_run_but_those_about_words() {
+    let command = command();
+    let flags = |name: &str| -> Vec<&str> {
+        let arguments = command.find_subcommand(name).unwrap().get_arguments();
+        let mut all: Vec<&str> = arguments.filter_map(Arg::get_long).collect();
+        all.sort_unstable();
+        all
+    };
+    let (mut expected, mut own) = (flags("run"), flags("script"));
+    expected.retain(|flag| !["shell", "no-split"].contains(flag));
+    own.retain(|flag| *flag != "interpreter");
+    assert_eq!(own, expected);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod put;
 mod reaching;
 mod render;
 mod run;
+mod script;
 mod selecting;
 mod templating;
 
@@ -34,6 +35,7 @@ pub(crate) fn execute(
         Verb::Ping(ping) => return ping::run(&ping, origins, environment),
         Verb::Put(put) => return put::run(&put, origins, environment),
         Verb::Run(run) => return run::run(&run, origins, environment),
+        Verb::Script(script) => return script::run(&script, origins, environment),
     }
     Ok(exit_code::OK)
 }

@@ -97,6 +97,7 @@ fn in_prose(arg: Arg) -> Arg {
 fn examples_of(subcommand: &str) -> &'static Examples {
     match subcommand {
         "run" => &examples::RUN,
+        "script" => &examples::SCRIPT,
         "put" => &examples::PUT,
         "hosts" => &examples::HOSTS,
         "explain" => &examples::EXPLAIN,
@@ -111,7 +112,7 @@ fn glossaries(subcommand: Option<&str>) -> &'static [&'static Glossary] {
     match subcommand {
         None => &[&SETTINGS, &EXIT_STATUS],
         Some("put") => &[&PATTERNS, &INVENTORIES, &FORMATS, &EXIT_STATUS],
-        Some("run") => &[
+        Some("run" | "script") => &[
             &PATTERNS,
             &INVENTORIES,
             &FORMATS,
