@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -13,7 +13,7 @@ use crate::support::fleet::{Fleet, over_openssh, signal_told};
 use crate::support::namespace::{Namespace, in_namespace};
 use crate::support::process::{Running, must};
 use crate::support::sshd::Sshd;
-use crate::support::tree::{is_emptied, is_running, kill, left_pids};
+use crate::support::tree::{is_emptied, is_removed, is_running, kill, left_pids, set_mode};
 use crate::support::{PATIENCE, installed, names, numbered_lines};
 
 /// Hosts, and the one folder that their scripts go to.
@@ -311,7 +311,7 @@ fn other_rights_come_with_a_password_before_the_script_and_its_input() {
         ended.code(3).became("web1", "failed", "timeout");
         assert_eq!(ended.record("web1").text("killed"), "confirmed", "{ended}");
         desk.nothing_is_left();
-        // A place that the login may use and the target may not, or none, is passed over.
+        set_mode(&desk.place, 0o1777);
         namespace.write_etc(
             "sudoers",
             "Defaults env_reset\nDefaults use_pty\nzoe ALL=(ALL:ALL) NOPASSWD: ALL\n",
@@ -322,6 +322,7 @@ fn other_rights_come_with_a_password_before_the_script_and_its_input() {
         let ended = desk.script("--become-with 'env X=y' who.sh x");
         let stdout = ended.code(1).record("web1").text("stdout");
         assert!(stdout.starts_with("zoe\nzoe\n"), "{ended}");
+        desk.nothing_is_left();
     });
 }
 
@@ -350,6 +351,8 @@ fn a_disk_that_executes_nothing_is_no_hindrance_and_a_full_one_is_told() {
             let ended = desk.script("program /proc/self/exe");
             let stdout = ended.code(0).record("web1").text("stdout");
             assert!(stdout.starts_with("/tmp/hoist-"), "{ended}");
+            let folder = Path::new(stdout.trim()).parent().unwrap();
+            assert!(is_removed(folder, PATIENCE), "{ended}");
             desk.write("long.sh", format!("#!/bin/sh\n{}", "#".repeat(100_000)));
             let ended = desk.script("long.sh");
             ended.code(1).became("web1", "failed", "spawn");
@@ -418,6 +421,7 @@ fn what_can_be_wrong_is_told_before_anybody_is_contacted() {
         ("none.sh", &["none.sh", "No such file"][..]),
         (".", &["cannot read the script .", "directory"]),
         ("long.sh", &["long.sh", "64 MiB"]),
+        ("--sudo zoe x.sh", &["zoe", "--sudo=zoe"]),
         ("--var a=b x.sh", &["--var needs --template"]),
         ("--shell x.sh", &["--shell"]),
         ("--events x.sh", &["--events needs"]),

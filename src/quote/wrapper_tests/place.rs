@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::quote::shells::{INNER, cross, finish, nasty_words, program};
-use crate::quote::{Marker, MarkerFilter, NotSpawned, kill_request, request};
+use crate::quote::{
+    Marker, MarkerFilter, NotSpawned, Request, kill_request, request, wire, wrapper,
+};
 use crate::remote::{Script, Signal};
 
 fn script(content: &[u8], arguments: &[OsString]) -> Exec {
@@ -67,9 +69,18 @@ fn talk(
 }
 
 /// Executes a script through `shell` with this on its stdin.
-fn bring(mut shell: std::process::Command, exec: &Exec, input: &[u8]) -> Ran {
+fn bring(shell: std::process::Command, exec: &Exec, input: &[u8]) -> Ran {
     let marker = Marker::random();
     let request = request(exec, &marker).unwrap();
+    bring_by(shell, request, &marker, [content(exec), input.to_vec()])
+}
+
+fn bring_by(
+    mut shell: std::process::Command,
+    request: Request,
+    marker: &Marker,
+    parts: [Vec<u8>; 2],
+) -> Ran {
     let mut child = shell
         .arg("-c")
         .arg(OsString::from_vec(request.line))
@@ -81,12 +92,11 @@ fn bring(mut shell: std::process::Command, exec: &Exec, input: &[u8]) -> Ran {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(&request.preamble).unwrap();
     let stderr = child.stderr.take().unwrap();
-    let parts = [content(exec), input.to_vec()];
     let own = marker.clone();
     let talking = std::thread::spawn(move || talk(stderr, stdin, &own, parts));
     let mut output = child.wait_with_output().unwrap();
     output.stderr = talking.join().unwrap();
-    finish(output, &marker)
+    finish(output, marker)
 }
 
 /// Waits until no script is there any more.
@@ -293,6 +303,23 @@ fn a_host_of_few_tools_takes_it_too() {
             "{inner}: {}",
             ran.describe()
         );
+    }
+}
+
+#[test]
+fn without_proc_the_keeper_asks_by_a_signal() {
+    let home = Home::new();
+    for inner in INNER {
+        let exec = script(b"ls \"${0%/*}\"; cat", &[]);
+        let marker = Marker::random();
+        let text = String::from_utf8(wrapper::script(&exec, &marker)).unwrap();
+        assert!(text.contains("/proc/$hoist_w/stat"));
+        let text = text.replace("/proc/", "/none/");
+        let request = wire::request(text.as_bytes()).unwrap();
+        let parts = [content(&exec), b"input".to_vec()];
+        let ran = bring_by(with_places(&home, "sh", inner), request, &marker, parts);
+        assert_ok(&ran, b"x.sh\ninput", inner);
+        assert_empty(&places(&home), inner);
     }
 }
 

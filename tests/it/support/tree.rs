@@ -96,11 +96,22 @@ impl Tree {
 
 /// Waits until a folder holds nothing; `false` when it still does after so long.
 pub(crate) fn is_emptied(folder: &Path, patience: Duration) -> bool {
+    let is_empty = || fs::read_dir(folder).unwrap().next().is_none();
+    comes_true(folder, patience, is_empty)
+}
+
+/// Waits until a file or folder is not there any more; `false` when it still is after so long.
+pub(crate) fn is_removed(path: &Path, patience: Duration) -> bool {
+    comes_true(path.parent().unwrap(), patience, || !path.exists())
+}
+
+/// Waits until something is so, which is looked at whenever something leaves a folder.
+fn comes_true(folder: &Path, patience: Duration, is_so: impl Fn() -> bool) -> bool {
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
     let leaving = inotify::WatchFlags::DELETE | inotify::WatchFlags::MOVED_FROM;
     inotify::add_watch(&watch, folder, leaving).unwrap();
     let deadline = Instant::now() + patience;
-    while fs::read_dir(folder).unwrap().next().is_some() {
+    while !is_so() {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).unwrap();
         let mut watched = [PollFd::new(&watch, PollFlags::IN)];

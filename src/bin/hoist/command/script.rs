@@ -17,7 +17,7 @@ use hoist::template::{Scene, Template};
 
 use super::run::{Commands, Job, Seen, Task};
 use super::selecting;
-use crate::args::Script;
+use crate::args::{Bound, Script};
 use crate::report::{Failure, note};
 use crate::settings::{Environment, Origins};
 use crate::ui::Terminal;
@@ -54,7 +54,17 @@ pub(crate) fn run(
         .ok_or_else(|| Failure::usage("no script is given"))?;
     let is_stdin = selecting::is_stdin(file.as_ref());
     commands.check(is_stdin.then_some("the script"))?;
-    let content = read(file.as_ref())?;
+    let content = read(file.as_ref()).map_err(|failure| {
+        // Without `=` it is a file, and not what was meant.
+        let has_sudo = matches!(script.rights.sudo, Some(Bound(Some(_))));
+        let next = arguments.first().map(Path::new);
+        if has_sudo && next.is_some_and(Path::is_file) {
+            let user = escaped(&shown(file));
+            failure.hint(format!("to execute as {user}, write --sudo={user}"))
+        } else {
+            failure
+        }
+    })?;
     let interpreter = script.interpreter.as_ref();
     let interpreter: Vec<OsString> = interpreter.map_or_else(Vec::new, |words| {
         words.0.iter().map(OsString::from).collect()

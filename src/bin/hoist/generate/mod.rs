@@ -16,7 +16,10 @@ const DATE: &str = "2026-11-23";
 
 mod prose;
 
-use prose::{COMMAND_ENVIRONMENT, EXIT_STATUS, FORMATS, Glossary, INVENTORIES, PATTERNS, SETTINGS};
+use prose::{
+    COMMAND_ENVIRONMENT, EXIT_STATUS, FORMATS, Glossary, INVENTORIES, ON_THE_HOST, PATTERNS,
+    SETTINGS,
+};
 
 /// Longest line of prose in the source of a page, in bytes.
 const WIDTH: usize = 78;
@@ -112,7 +115,15 @@ fn glossaries(subcommand: Option<&str>) -> &'static [&'static Glossary] {
     match subcommand {
         None => &[&SETTINGS, &EXIT_STATUS],
         Some("put") => &[&PATTERNS, &INVENTORIES, &FORMATS, &EXIT_STATUS],
-        Some("run" | "script") => &[
+        Some("script") => &[
+            &ON_THE_HOST,
+            &PATTERNS,
+            &INVENTORIES,
+            &FORMATS,
+            &COMMAND_ENVIRONMENT,
+            &EXIT_STATUS,
+        ],
+        Some("run") => &[
             &PATTERNS,
             &INVENTORIES,
             &FORMATS,

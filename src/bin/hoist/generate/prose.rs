@@ -41,6 +41,29 @@ pub(super) const COMMAND_ENVIRONMENT: Glossary = Glossary {
     ],
 };
 
+pub(super) const ON_THE_HOST: Glossary = Glossary {
+    heading: "ON THE HOST",
+    intro: "The script is a file of mode 0700 in a folder of its own, hoist-<random>, made with the rights \
+            it runs with.",
+    entries: &[
+        (
+            "Where",
+            "In the first place that takes it: TMPDIR (as by --env), /tmp, /var/tmp, the home, the working \
+             directory. One mounted noexec is good enough for all but binary programs.",
+        ),
+        (
+            "What reads it",
+            "What its first line names (#!/bin/sh), else sh; --interpreter overrides both. A binary \
+             program is executed itself. A host that lacks it says so before the script is brought.",
+        ),
+        (
+            "How it goes again",
+            "With its folder, when its process has ended: by itself, by a signal, by --timeout or \
+             Ctrl-C, with or without a link to hoist.",
+        ),
+    ],
+};
+
 pub(super) const EXIT_STATUS: Glossary = Glossary {
     heading: "EXIT STATUS",
     intro: "Where several apply: a signal, then 4, 5, 3, 1.",
