@@ -94,9 +94,9 @@ if head -c 1 </dev/null >/dev/null 2>&1
 then head -c __LENGTH__
 else dd bs=1 count=__LENGTH__
 fi 2>/dev/null >"$hoist_o"
+chmod 700 "$hoist_o" 2>/dev/null
 hoist_t=$(wc -c <"$hoist_o" 2>/dev/null)
 [ ${hoist_t:--1} -eq __LENGTH__ ] || hoist_no unwritten
-chmod 700 "$hoist_o" 2>/dev/null
 "#;
 
 /// Appends what brings `own` along and makes it the script's arguments; `temporary` is where the
