@@ -8,8 +8,10 @@ use crate::event::RunId;
 use crate::host::Endpoint;
 use crate::remote::{Command, Elevation, Exec};
 
+mod get;
 mod put;
 
+pub use get::Get;
 pub use put::{Load, Put};
 
 /// One run, decided.
@@ -36,6 +38,8 @@ pub struct Plan {
 pub enum Transfer {
     /// To the hosts.
     Put(Put),
+    /// From the hosts.
+    Get(Get),
 }
 
 impl Transfer {
@@ -43,6 +47,7 @@ impl Transfer {
     pub fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Put(put) => put.timeout,
+            Self::Get(get) => get.timeout,
         }
     }
 }
@@ -53,6 +58,7 @@ impl Plan {
         let exec = self.exec.as_mut();
         match &mut self.transfer {
             Some(Transfer::Put(put)) => put.elevation.as_mut(),
+            Some(Transfer::Get(get)) => get.elevation.as_mut(),
             None => exec.and_then(|exec| exec.elevation.as_mut()),
         }
     }

@@ -285,6 +285,10 @@ impl<'a> Attempt<'a> {
         let mut lent = Lent::new(self, session, transfer.timeout());
         let (report, result) = match transfer {
             Transfer::Put(put) => transfer::put(put, self.host, &mut lent).await,
+            Transfer::Get(get) => {
+                let name = &self.endpoint().name;
+                transfer::get(get, self.host, name, &mut lent).await
+            }
         };
         let mut outflow = Outflow::new(self.reporter, self.host, None);
         outflow.push(Pipe::Stdout, report.text()).await;

@@ -19,12 +19,16 @@ use crate::transport::Work;
 use crate::transport::files::{FileError, FileKind, Files, Wanted};
 use crate::tree::{Hash, Node};
 
+mod get;
+mod keep;
 mod lanes;
 mod owner;
 mod put;
+mod reach;
 mod scripts;
 mod service;
 
+pub use get::{Source, get};
 pub use put::put;
 pub use scripts::Scripts;
 pub use service::Service;
@@ -188,6 +192,22 @@ pub trait Way {
         site: &'a mut dyn Site,
         folder: &'a Path,
     ) -> Work<'a, Result<Vec<(PathBuf, Found)>, Trouble>>;
+
+    /// Returns what is directly in a folder: names, links not followed.
+    fn list<'a>(
+        &'a mut self,
+        site: &'a mut dyn Site,
+        folder: &'a Path,
+    ) -> Work<'a, Result<Vec<(OsString, Found)>, Trouble>> {
+        Box::pin(async move {
+            let below = self.below(site, folder).await?;
+            let direct = below
+                .into_iter()
+                .filter(|(path, _)| path.parent() == Some(folder));
+            let named = direct.filter_map(|(path, found)| Some((path.file_name()?.into(), found)));
+            Ok(named.collect())
+        })
+    }
 
     /// Reads files, each from its offset to its end. Parts of one file come in
     /// order. Returns where each file

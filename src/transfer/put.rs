@@ -6,12 +6,12 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::owner::Owner;
-use super::{Change, Changes, Found, Report, Scripts, Service, Site, Trouble, Way, What, shown};
+use super::{Change, Changes, Found, Report, Site, Trouble, Way, What, reach, shown};
 use crate::host::escaped;
 use crate::outcome::Kind;
 use crate::plan::{Load, Put};
 use crate::remote::{Command, Content, Exec};
-use crate::transport::files::{FileKind, FileReason, Wanted};
+use crate::transport::files::{FileKind, Wanted};
 use crate::tree::{Node, NodeKind, Tree};
 
 /// Permissions of folders that nobody described.
@@ -34,7 +34,9 @@ async fn work(
     site: &mut dyn Site,
     report: &mut Report,
 ) -> Result<(), Trouble> {
-    let mut way = way(put, site, report).await?;
+    let needs_scripts =
+        put.owner.is_some() || put.backs_up || put.check.is_some() || put.then.is_some();
+    let mut way = reach::way(around(put), needs_scripts, site, report).await?;
     let way = &mut *way;
     let owner = match &put.owner {
         Some(owner) => Some(Owner::find(site, around(put), owner).await?),
@@ -81,29 +83,6 @@ fn around(put: &Put) -> Exec {
     Exec {
         elevation: put.elevation.clone(),
         ..Exec::new(Command::Argv(Vec::new()))
-    }
-}
-
-/// Chooses how the host's files are reached.
-async fn way(put: &Put, site: &mut dyn Site, report: &mut Report) -> Result<Box<dyn Way>, Trouble> {
-    let scripts = || Box::new(Scripts::new(around(put)));
-    let needs_scripts = put.elevation.is_some()
-        || put.owner.is_some()
-        || put.backs_up
-        || put.check.is_some()
-        || put.then.is_some();
-    if needs_scripts {
-        return Ok(scripts());
-    }
-    match site.files().await {
-        Ok(files) => Ok(Box::new(Service::new(files, scripts()))),
-        Err(error) if error.reason == FileReason::Unsupported => Ok(scripts()),
-        Err(error) if error.reason == FileReason::NoService => {
-            let line = format!("no SFTP here ({}); its shell is used", error.message);
-            report.lines.push(line);
-            Ok(scripts())
-        }
-        Err(error) => Err(Trouble::new(Kind::Lost, error.message)),
     }
 }
 

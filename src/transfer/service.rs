@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -323,6 +324,20 @@ impl Way for Service {
         folder: &'a Path,
     ) -> Work<'a, Result<Vec<(PathBuf, Found)>, Trouble>> {
         Box::pin(async move { in_time(site, self.list_below(folder)).await })
+    }
+
+    fn list<'a>(
+        &'a mut self,
+        site: &'a mut dyn Site,
+        folder: &'a Path,
+    ) -> Work<'a, Result<Vec<(OsString, Found)>, Trouble>> {
+        Box::pin(async move {
+            let listed = in_time(site, Self::list(self, folder)).await?;
+            let named = listed
+                .into_iter()
+                .filter_map(|(path, found)| Some((path.file_name()?.into(), found)));
+            Ok(named.collect())
+        })
     }
 
     fn fetch<'a>(

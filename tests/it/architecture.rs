@@ -98,7 +98,10 @@ const FENCES: &[(&str, &[&str])] = &[
     ("csv", &["src/inventory", "src/render", "src/bin/hoist"]),
     ("comfy_table", &["src/render/table"]),
     ("minijinja", &["src/template"]),
-    ("sha2", &["src/tree"]),
+    (
+        "sha2",
+        &["src/tree", "src/transfer/keep", "src/transfer/get/tests"],
+    ),
     ("rayon", &["src/engine"]),
     ("crossbeam_channel", &["src/engine"]),
     ("async_executor", &["src/engine", "src/transport/ssh/jump"]),
