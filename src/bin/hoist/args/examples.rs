@@ -177,3 +177,18 @@ pub(crate) const PUT: Examples = Examples(&[
         "What would be changed",
     ),
 ]);
+
+pub(crate) const GET: Examples = Examples(&[
+    (
+        "hoist get -i fleet.csv -w @web /etc/nginx conf/",
+        "A folder of every host of a group, to conf/HOST/nginx",
+    ),
+    (
+        "hoist get -i fleet.csv '/var/log/app/*.log' logs/",
+        "What matches a glob; a second run fetches only what has changed",
+    ),
+    (
+        "hoist get -i fleet.csv --sudo '/etc/ssl/{host}.pem' certs/",
+        "Each host's own file, which only root may read",
+    ),
+]);

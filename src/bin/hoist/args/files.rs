@@ -42,6 +42,50 @@ pub(crate) struct Put {
     pub paths: Vec<PathBuf>,
 }
 
+/// `hoist get`.
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    pub selecting: Selecting,
+    #[command(flatten)]
+    pub getting: Getting,
+    #[command(flatten)]
+    pub rights: Rights,
+    #[command(flatten)]
+    pub pacing: Pacing,
+    #[command(flatten)]
+    pub moving: Moving,
+    #[command(flatten)]
+    pub connecting: Connecting,
+    #[command(flatten)]
+    pub showing: Showing,
+
+    /// Files and folders on hosts (`FOLDER/`: what is in it), then where DIR/HOST is made
+    #[arg(
+        value_name = "SRC... DIR",
+        required = true,
+        num_args = 2..,
+        value_hint = ValueHint::AnyPath,
+        help_heading = None
+    )]
+    pub paths: Vec<PathBuf>,
+}
+
+/// What is fetched.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Files")]
+pub(crate) struct Getting {
+    /// Fetch what is the same here, too
+    #[arg(long)]
+    pub force: bool,
+    /// Look at the hosts, print what would be fetched, and write nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Don't ask for confirmation (never accepts a host key)
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// What files are to be like.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
@@ -108,6 +152,19 @@ impl Put {
     pub(crate) fn split(&self) -> Option<(&[PathBuf], &PathBuf)> {
         let (dest, sources) = self.paths.split_last()?;
         Some((sources, dest))
+    }
+
+    /// Returns the words after the flags, as they were typed.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        self.paths.iter().map(OsString::from).collect()
+    }
+}
+
+impl Get {
+    /// Returns what is wanted of hosts, and the folder here.
+    pub(crate) fn split(&self) -> Option<(&[PathBuf], &PathBuf)> {
+        let (dir, sources) = self.paths.split_last()?;
+        Some((sources, dir))
     }
 
     /// Returns the words after the flags, as they were typed.

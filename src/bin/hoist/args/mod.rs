@@ -20,7 +20,7 @@ mod files;
 mod tests;
 mod values;
 
-pub(crate) use files::Put;
+pub(crate) use files::{Get, Put};
 pub(crate) use values::{Bound, Variable, Words};
 
 use crate::exit_code::Rule;
@@ -63,6 +63,9 @@ pub(crate) enum Verb {
     /// Put files and folders on every selected host
     #[command(after_help = examples::PUT.for_help(), override_usage = "hoist put [OPTIONS] SRC... DEST")]
     Put(Box<Put>),
+    /// Fetch files and folders from every selected host
+    #[command(after_help = examples::GET.for_help(), override_usage = "hoist get [OPTIONS] SRC... DIR")]
+    Get(Box<Get>),
     /// Print the selected hosts
     #[command(
         after_help = examples::HOSTS.for_help(),

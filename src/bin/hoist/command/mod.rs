@@ -8,6 +8,7 @@ use crate::settings::{Environment, Origins};
 mod columns;
 mod completions;
 mod explain;
+mod get;
 mod hosts;
 mod man;
 mod ping;
@@ -34,6 +35,7 @@ pub(crate) fn execute(
         Verb::Render(render) => render::run(&render)?,
         Verb::Ping(ping) => return ping::run(&ping, origins, environment),
         Verb::Put(put) => return put::run(&put, origins, environment),
+        Verb::Get(get) => return get::run(&get, origins, environment),
         Verb::Run(run) => return run::run(&run, origins, environment),
         Verb::Script(script) => return script::run(&script, origins, environment),
     }

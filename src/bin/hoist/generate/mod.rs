@@ -102,6 +102,7 @@ fn examples_of(subcommand: &str) -> &'static Examples {
         "run" => &examples::RUN,
         "script" => &examples::SCRIPT,
         "put" => &examples::PUT,
+        "get" => &examples::GET,
         "hosts" => &examples::HOSTS,
         "explain" => &examples::EXPLAIN,
         "ping" => &examples::PING,
@@ -114,7 +115,7 @@ fn examples_of(subcommand: &str) -> &'static Examples {
 fn glossaries(subcommand: Option<&str>) -> &'static [&'static Glossary] {
     match subcommand {
         None => &[&SETTINGS, &EXIT_STATUS],
-        Some("put") => &[&PATTERNS, &INVENTORIES, &FORMATS, &EXIT_STATUS],
+        Some("put" | "get") => &[&PATTERNS, &INVENTORIES, &FORMATS, &EXIT_STATUS],
         Some("script") => &[
             &ON_THE_HOST,
             &PATTERNS,
