@@ -28,6 +28,8 @@ mod failures;
 mod faults;
 /// The gate that keeps an old libssh2 out of the build.
 mod gate;
+/// `hoist get`: files fetched, gone on with, and hosts that mean ill.
+mod get;
 /// The harness itself: its servers against the system's own `ssh`.
 mod harness;
 /// Whose key a host shows, and what is known about it.
