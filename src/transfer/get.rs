@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::keep::{Keep, KeepError, is_same};
 use super::{Found, Gauge, Report, Site, Trouble, Way, reach, shown};
-use crate::host::HostName;
+use crate::host::{HostName, escaped};
 use crate::outcome::Kind;
 use crate::plan::Get;
 use crate::remote::{Command, Exec};
@@ -54,35 +54,13 @@ pub async fn get(
         ..Exec::new(Command::Argv(Vec::new()))
     };
     let result = match reach::way(around, false, site, &mut report).await {
-        Ok(mut way) => work(get, index, host, &mut *way, site, &mut report).await,
+        Ok(mut way) => {
+            let errand = Errand::new(get, &mut *way, site, &mut report);
+            errand.work(index, host).await
+        }
         Err(trouble) => Err(trouble),
     };
     (report, result)
-}
-
-async fn work(
-    get: &Get,
-    index: usize,
-    host: &HostName,
-    way: &mut dyn Way,
-    site: &mut dyn Site,
-    report: &mut Report,
-) -> Result<(), Trouble> {
-    let sources = get.wanted(index).iter().map(|word| Source::read(word));
-    let sources = sources.collect::<Result<Vec<Source>, String>>();
-    let mut errand = Errand {
-        get,
-        sources: sources.map_err(|message| Trouble::new(Kind::Transfer, message))?,
-        way,
-        site,
-        report,
-        gauge: None,
-        problems: Problems::default(),
-        tally: Tally::default(),
-    };
-    let result = errand.carry_out(host).await;
-    errand.close();
-    result.and(errand.problems.result())
 }
 
 /// A file or folder of a host with all that is in it.
@@ -103,14 +81,12 @@ impl Tree {
 
     /// Returns what it puts into the host's folder itself.
     fn names(&self) -> Vec<&OsStr> {
-        match &self.top.name {
-            Some(name) => vec![name],
-            None => {
-                let paths = self.entries.iter().map(|(path, _)| path.as_path());
-                let direct = paths.filter(|path| path.parent() == Some(Path::new("")));
-                direct.map(Path::as_os_str).collect()
-            }
+        if let Some(name) = &self.top.name {
+            return vec![name];
         }
+        let paths = self.entries.iter().map(|(path, _)| path.as_path());
+        let direct = paths.filter(|path| path.parent() == Some(Path::new("")));
+        direct.map(Path::as_os_str).collect()
     }
 
     /// Returns where something of it goes.
@@ -179,7 +155,34 @@ struct Errand<'a> {
     tally: Tally,
 }
 
-impl Errand<'_> {
+impl<'a> Errand<'a> {
+    fn new(
+        get: &'a Get,
+        way: &'a mut dyn Way,
+        site: &'a mut dyn Site,
+        report: &'a mut Report,
+    ) -> Self {
+        Self {
+            get,
+            sources: Vec::new(),
+            way,
+            site,
+            report,
+            gauge: None,
+            problems: Problems::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    async fn work(mut self, index: usize, host: &HostName) -> Result<(), Trouble> {
+        let sources = self.get.wanted(index).iter().map(|word| Source::read(word));
+        let sources = sources.collect::<Result<Vec<Source>, String>>();
+        self.sources = sources.map_err(|message| Trouble::new(Kind::Transfer, message))?;
+        let result = self.carry_out(host).await;
+        self.close();
+        result.and(self.problems.result())
+    }
+
     async fn carry_out(&mut self, host: &HostName) -> Result<(), Trouble> {
         let trees = self.look().await?;
         source::check_names(trees.iter().map(|tree| (&*tree.top.asked, tree.names())))?;
@@ -269,7 +272,7 @@ impl Errand<'_> {
                 self.problem(format!("{}: {why}", shown(&tree.top.path.join(path))));
             }
             for path in listed.left_out {
-                let path = shown(&tree.place(&path));
+                let path = plain(&tree.place(&path));
                 let line = format!("left out {path}: a device, a socket or a pipe");
                 self.report.lines.push(line);
             }
@@ -491,7 +494,7 @@ impl Errand<'_> {
     }
 
     fn tell(&mut self, word: &str, path: &Path, note: &str) {
-        let line = format!("{word} {}{note}", shown(path));
+        let line = format!("{word} {}{note}", plain(path));
         self.report.lines.push(line);
     }
 }
@@ -499,6 +502,11 @@ impl Errand<'_> {
 fn too_many(path: &Path) -> Trouble {
     let message = format!("{}: more than {MAX_ENTRIES} files and folders", shown(path));
     Trouble::new(Kind::Transfer, message)
+}
+
+/// Returns a path as lines about files show it.
+fn plain(path: &Path) -> String {
+    escaped(&path.to_string_lossy())
 }
 
 /// Returns the path of something in a folder, whatever it is called.

@@ -67,9 +67,9 @@ impl Glob {
                 }
                 Some(one) if one.takes(name[unit]) => (token, unit) = (token + 1, unit + 1),
                 _ => match &mut last {
-                    Some((many, taken)) => {
-                        *taken += 1;
-                        (token, unit) = (*many + 1, *taken);
+                    Some((many, end)) => {
+                        *end += 1;
+                        (token, unit) = (*many + 1, *end);
                     }
                     None => return false,
                 },
