@@ -198,16 +198,7 @@ pub trait Way {
         &'a mut self,
         site: &'a mut dyn Site,
         folder: &'a Path,
-    ) -> Work<'a, Result<Vec<(OsString, Found)>, Trouble>> {
-        Box::pin(async move {
-            let below = self.below(site, folder).await?;
-            let direct = below
-                .into_iter()
-                .filter(|(path, _)| path.parent() == Some(folder));
-            let named = direct.filter_map(|(path, found)| Some((path.file_name()?.into(), found)));
-            Ok(named.collect())
-        })
-    }
+    ) -> Work<'a, Result<Vec<(OsString, Found)>, Trouble>>;
 
     /// Reads files, each from its offset to its end. Parts of one file come in
     /// order. Returns where each file

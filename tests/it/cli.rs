@@ -34,7 +34,9 @@ fn help_is_there_and_holds_only_what_exists() {
             .any(|word| word == later);
         assert!(!holds, "{later} does not exist yet\n{ended}");
     }
-    for subcommand in ["run", "script", "put", "get", "hosts", "explain", "ping", "render"] {
+    for subcommand in [
+        "run", "script", "put", "get", "hosts", "explain", "ping", "render",
+    ] {
         fleet
             .hoist(&format!("{subcommand} --help"))
             .code(0)
