@@ -155,11 +155,12 @@ fn this_machine_is_a_host_too() {
 }
 
 #[test]
-fn dropbear_has_no_sftp_and_that_is_told() {
+fn dropbear_without_sftp_is_told_and_fetched_from() {
     use crate::support::dropbear::Dropbear;
     in_namespace!(|namespace: &Namespace| {
         let dropbear = Dropbear::start(namespace);
         let fleet = Fleet::new().served_by_dropbear("web[1-2]", &dropbear);
+        namespace.without("/usr/lib/sftp-server");
         fetches_as_it_should(&fleet);
         let ended = get(&fleet, "", &[fleet.tree().join("there/log/a.log")], "told");
         let told = ended.code(0).record("web1").text("stdout").clone();

@@ -197,6 +197,11 @@ impl Namespace {
         path
     }
 
+    /// Takes a program away, as if it were not installed.
+    pub(crate) fn without(&self, program: &str) {
+        must("mount", &[&"--bind", &"/dev/null", &program]);
+    }
+
     /// root's real home is not touched: here it has another one.
     fn give_root_a_home(&self) {
         let home = self.tree.folder("home/root");
