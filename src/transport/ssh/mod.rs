@@ -28,6 +28,7 @@ use crate::transport::{
 
 pub mod agent;
 mod auth;
+mod chachapoly;
 mod dial;
 mod feed;
 mod ffi;
@@ -296,6 +297,9 @@ impl Inner {
             link.with_opening(|opening| handshake_failed(&error, opening, end, offered))
         });
         link.forget_opening();
+        let cipher = link.session.methods(MethodType::CryptCs);
+        let is_own = cipher != Some("chacha20-poly1305@openssh.com") || chachapoly::is_used();
+        debug_assert!(is_own, "libssh2 must not have been linked with its own cipher");
         explained
     }
 
