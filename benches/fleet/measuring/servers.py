@@ -63,7 +63,7 @@ class Simulated(Server):
 
 
 class Sshd(Server):
-    def __init__(self, folder):
+    def __init__(self, folder, more=""):
         sshd = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin")
         if not sshd:
             raise Missing("sshd: Debian package openssh-server")
@@ -76,7 +76,7 @@ class Sshd(Server):
             f"ListenAddress 0.0.0.0:{self.port}\nHostKey {folder}/host_key\n"
             f"AuthorizedKeysFile {folder}/client_key.pub\nPidFile none\nStrictModes no\n"
             "UsePAM no\nUseDNS no\nPermitRootLogin yes\nPasswordAuthentication no\nPrintMotd no\n"
-            f"MaxStartups 4096\nLogLevel ERROR\nSetEnv HOME={home}\n"
+            f"MaxStartups 4096\nLogLevel ERROR\nSetEnv HOME={home}\n{more}"
         )
         penalties = config.read_text() + "PerSourcePenalties no\n"
         probe = folder / "sshd_probe"

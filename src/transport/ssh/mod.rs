@@ -299,7 +299,10 @@ impl Inner {
         link.forget_opening();
         let cipher = link.session.methods(MethodType::CryptCs);
         let is_own = cipher != Some("chacha20-poly1305@openssh.com") || chachapoly::is_used();
-        debug_assert!(is_own, "libssh2 must not have been linked with its own cipher");
+        debug_assert!(
+            is_own,
+            "libssh2 must not have been linked with its own cipher"
+        );
         explained
     }
 

@@ -41,6 +41,9 @@ pub(in crate::command) const HANDSHAKES_PER_CORE: usize = 32;
 /// More hosts at once than this get a smaller receive window each.
 const WIDE_FAN_OUT: usize = 500;
 
+/// Files of one host that are written at once, and the folders they are in.
+const FILES_FETCHED: u64 = 40;
+
 /// The smaller window, in bytes.
 const SMALL_WINDOW: u32 = 256 * 1024;
 
@@ -113,7 +116,11 @@ impl Job<'_> {
             .reaching()
             .resolve(chosen.hosts, chosen.inventory.as_deref())?;
         let wanted = pacing.fan_out.get().min(hosts.len());
-        let room = room::Room::find(wanted, &hosts);
+        let own = match &orders.transfer {
+            Some(Transfer::Get(_)) => FILES_FETCHED,
+            _ => 0,
+        };
+        let room = room::Room::find(wanted, &hosts, own);
         let is_asked = self.origins.of("fan_out") > Origin::BuiltIn;
         if let Some(reason) = room
             .lowered_by

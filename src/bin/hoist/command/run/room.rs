@@ -7,8 +7,9 @@ use hoist::host::{Endpoint, Route, TransportName};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files that hoist needs open besides those of the hosts: its own outputs, the inventory, what
-/// the workers wait on, and lookups of names and agents for the handshakes in flight.
-const RESERVED: u64 = 128;
+/// the workers wait on, lookups of names and agents for the handshakes in flight, and the files that
+/// are being sent to hosts.
+const RESERVED: u64 = 192;
 
 /// The system's `ssh` takes so much time and memory that more of them at once only wait for each
 /// other.
@@ -47,8 +48,9 @@ impl fmt::Display for Reason {
 }
 
 impl Room {
-    /// Raises the limit of open files as far as needed and says what fits.
-    pub(in crate::command) fn find(wanted: usize, hosts: &[Endpoint]) -> Self {
+    /// Raises the limit of open files as far as needed and says what fits. `own` is how many a host
+    /// needs besides what its transport does.
+    pub(in crate::command) fn find(wanted: usize, hosts: &[Endpoint], own: u64) -> Self {
         let wanted = wanted.min(hosts.len()).max(1);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let has_openssh = hosts
@@ -59,7 +61,7 @@ impl Room {
         } else {
             wanted
         };
-        let each = hosts.iter().map(files).max().unwrap_or(1);
+        let each = own + hosts.iter().map(files).max().unwrap_or(1);
         let fan_out = fitting(possible, each, raise(RESERVED + each * possible as u64));
         let lowered_by = match fan_out {
             _ if fan_out < possible => Some(Reason::OpenFiles),
@@ -126,8 +128,8 @@ mod tests {
     #[test]
     fn the_fan_out_is_what_fits() {
         assert_eq!(fitting(128, 1, Some(1024)), 128);
-        assert_eq!(fitting(1000, 1, Some(1024)), 896);
-        assert_eq!(fitting(1000, 7, Some(1024)), 128);
+        assert_eq!(fitting(1000, 1, Some(1024)), 832);
+        assert_eq!(fitting(1000, 7, Some(1024)), 118);
         assert_eq!(fitting(1000, 7, None), 1000);
         assert_eq!(fitting(128, 2, Some(10)), 1);
     }
