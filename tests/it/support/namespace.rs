@@ -199,7 +199,8 @@ impl Namespace {
 
     /// Takes a program away, as if it were not installed.
     pub(crate) fn without(&self, program: &str) {
-        must("mount", &[&"--bind", &"/dev/null", &program]);
+        let nothing = self.tree.write("nothing", "");
+        must("mount", &[&"--bind", &nothing, &program]);
     }
 
     /// root's real home is not touched: here it has another one.
