@@ -1,7 +1,7 @@
 //! The arguments of the subcommands that move files.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
@@ -31,15 +31,12 @@ pub(crate) struct Put {
     #[command(flatten)]
     pub showing: Showing,
 
-    /// Files and folders here (`FOLDER/`: what is in it), then where they go
-    #[arg(
-        value_name = "SRC... DEST",
-        required = true,
-        num_args = 2..,
-        value_hint = ValueHint::AnyPath,
-        help_heading = None
-    )]
-    pub paths: Vec<PathBuf>,
+    /// Files and folders here; `FOLDER/`: what is in it
+    #[arg(value_name = "SRC", required = true, value_hint = ValueHint::AnyPath, help_heading = None)]
+    pub sources: Vec<PathBuf>,
+    /// Where they go: a name, or a folder
+    #[arg(value_name = "DEST", required = true, help_heading = None)]
+    pub dest: PathBuf,
 }
 
 /// `hoist get`.
@@ -60,15 +57,12 @@ pub(crate) struct Get {
     #[command(flatten)]
     pub showing: Showing,
 
-    /// Files and folders on hosts (`FOLDER/`: what is in it), then where DIR/HOST is made
-    #[arg(
-        value_name = "SRC... DIR",
-        required = true,
-        num_args = 2..,
-        value_hint = ValueHint::AnyPath,
-        help_heading = None
-    )]
-    pub paths: Vec<PathBuf>,
+    /// Files and folders on hosts; `FOLDER/`: what is in it
+    #[arg(value_name = "SRC", required = true, help_heading = None)]
+    pub sources: Vec<PathBuf>,
+    /// Where a folder for each host is made
+    #[arg(value_name = "DIR", required = true, value_hint = ValueHint::DirPath, help_heading = None)]
+    pub dir: PathBuf,
 }
 
 /// What is fetched.
@@ -148,27 +142,20 @@ pub(crate) struct Moving {
 }
 
 impl Put {
-    /// Returns the sources and the destination.
-    pub(crate) fn split(&self) -> Option<(&[PathBuf], &PathBuf)> {
-        let (dest, sources) = self.paths.split_last()?;
-        Some((sources, dest))
-    }
-
     /// Returns the words after the flags, as they were typed.
     pub(crate) fn words(&self) -> Vec<OsString> {
-        self.paths.iter().map(OsString::from).collect()
+        words(&self.sources, &self.dest)
     }
 }
 
 impl Get {
-    /// Returns what is wanted of hosts, and the folder here.
-    pub(crate) fn split(&self) -> Option<(&[PathBuf], &PathBuf)> {
-        let (dir, sources) = self.paths.split_last()?;
-        Some((sources, dir))
-    }
-
     /// Returns the words after the flags, as they were typed.
     pub(crate) fn words(&self) -> Vec<OsString> {
-        self.paths.iter().map(OsString::from).collect()
+        words(&self.sources, &self.dir)
     }
+}
+
+fn words(sources: &[PathBuf], last: &Path) -> Vec<OsString> {
+    let sources = sources.iter().map(OsString::from);
+    sources.chain([last.into()]).collect()
 }

@@ -31,9 +31,7 @@ pub(crate) fn run(get: &Get, origins: &Origins, environment: &Environment) -> Re
     job.check(&[])?;
     let elevation = rights::elevation(&get.rights, origins)?;
     let chosen = selecting::select(&get.selecting)?;
-    let Some((_, dir)) = get.split() else {
-        return Err(Failure::usage("a source and a folder are needed"));
-    };
+    let dir = &get.dir;
     if dir.as_os_str().is_empty() {
         return Err(Failure::usage("the folder for what is fetched is empty"));
     }
@@ -59,9 +57,7 @@ pub(crate) fn run(get: &Get, origins: &Origins, environment: &Environment) -> Re
 
 /// Returns what is wanted of each host, or once what is wanted of all.
 fn wanted(get: &Get, chosen: &Chosen) -> Result<Vec<Vec<OsString>>, Failure> {
-    let Some((sources, _)) = get.split() else {
-        return Ok(Vec::new());
-    };
+    let sources = &get.sources;
     let is_same = |path: &PathBuf| placeholders::is_same_for_all(path.as_os_str());
     let most = if sources.iter().all(is_same) {
         1

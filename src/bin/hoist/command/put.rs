@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use hoist::host::{Host, escaped};
@@ -10,6 +10,7 @@ use hoist::plan::{Load, Put as Wanted, Transfer};
 use hoist::template::{Scene, Template};
 use hoist::tree::{Body, Node, NodeKind, Tree};
 
+use super::placeholders::is_same_for_all;
 use super::run::{Job, Orders, rights};
 use super::selecting::{self, Chosen};
 use super::{placeholders, templating};
@@ -32,7 +33,7 @@ pub(crate) fn run(put: &Put, origins: &Origins, environment: &Environment) -> Re
         terminal: crate::ui::Terminal::detect(),
     };
     job.check(&[("--results", templating::reads_stdin(&put.templating))])?;
-    let mut wanted = wanted(put)?;
+    let mut wanted = wanted(put);
     wanted.elevation = rights::elevation(&put.rights, origins)?;
     let chosen = selecting::select(&put.selecting)?;
     wanted.loads = loads(put, origins, &chosen)?;
@@ -46,10 +47,10 @@ pub(crate) fn run(put: &Put, origins: &Origins, environment: &Environment) -> Re
 }
 
 /// Returns what is asked for, but for the files.
-fn wanted(put: &Put) -> Result<Wanted, Failure> {
+fn wanted(put: &Put) -> Wanted {
     let (putting, applying) = (&put.putting, &put.applying);
     let words = |words: &crate::args::Words| words.0.iter().map(OsString::from).collect();
-    let wanted = Wanted {
+    Wanted {
         mode: putting.mode,
         owner: putting.owner.clone(),
         keeps_times: putting.preserve,
@@ -61,20 +62,11 @@ fn wanted(put: &Put) -> Result<Wanted, Failure> {
         then: applying.then.as_ref().map(words),
         timeout: put.moving.timeout.0,
         ..Wanted::default()
-    };
-    let dest = put.paths.last().map(PathBuf::as_path);
-    if wanted.deletes && dest.is_some_and(|dest| dest.parent().is_none()) {
-        return Err(Failure::usage("--delete is not done in `/`")
-            .hint("name the folder whose extra files are to go"));
     }
-    Ok(wanted)
 }
 
 /// Looks at the files, and renders those that are templates, for every host.
 fn loads(put: &Put, origins: &Origins, chosen: &Chosen) -> Result<Vec<Load>, Failure> {
-    let Some((sources, dest)) = put.split() else {
-        return Err(Failure::usage("a source and a destination are needed"));
-    };
     let mut shelf = Shelf::default();
     let scene = if put.putting.template {
         let inventory = chosen.inventory.as_ref();
@@ -83,27 +75,22 @@ fn loads(put: &Put, origins: &Origins, chosen: &Chosen) -> Result<Vec<Load>, Fai
         templating::refuse(origins)?;
         None
     };
-    let is_same = scene.is_none()
-        && put
-            .paths
-            .iter()
-            .all(|path| placeholders::is_same_for_all(path.as_os_str()));
+    let mut paths = put.sources.iter().chain([&put.dest]);
+    let is_same = scene.is_none() && paths.all(|path| is_same_for_all(path.as_os_str()));
     let mut hosts = chosen.hosts.iter();
     if is_same {
         hosts = chosen.hosts[..chosen.hosts.len().min(1)].iter();
     }
     let loads = hosts.map(|selected| {
         let host = &selected.host;
-        let trees = sources.iter().map(|source| {
+        let trees = put.sources.iter().map(|source| {
             let path = placeholders::fill(source.as_os_str(), host)?;
             shelf.tree(Path::new(&path), scene.as_ref(), host)
         });
         let trees = trees.collect::<Result<Vec<_>, Failure>>()?;
         check_names(&trees)?;
-        let dest = placeholders::fill(dest.as_os_str(), host)?;
-        if dest.is_empty() {
-            return Err(Failure::usage("the destination is empty"));
-        }
+        let dest = placeholders::fill(put.dest.as_os_str(), host)?;
+        check_dest(Path::new(&dest), put.putting.delete)?;
         Ok(Load {
             trees,
             dest: dest.into(),
@@ -119,6 +106,23 @@ fn loads(put: &Put, origins: &Origins, chosen: &Chosen) -> Result<Vec<Load>, Fai
         return Err(Failure::usage("--delete needs a folder among the sources"));
     }
     Ok(loads)
+}
+
+/// Refuses what can't be meant.
+fn check_dest(dest: &Path, deletes: bool) -> Result<(), Failure> {
+    if dest.as_os_str().is_empty() {
+        return Err(Failure::usage("the destination is empty"));
+    }
+    let within_home = dest.strip_prefix("~").unwrap_or(dest);
+    let mut names = within_home.components();
+    if deletes && !names.any(|part| matches!(part, Component::Normal(_))) {
+        let dest = escaped(&dest.to_string_lossy());
+        return Err(
+            Failure::usage(format!("--delete is not done in all of `{dest}`"))
+                .hint("name the folder whose extra files are to go"),
+        );
+    }
+    Ok(())
 }
 
 /// Refuses two things that would take each other's place.
