@@ -47,7 +47,7 @@ async fn work(
     let goals = goals(put, load, &place);
     list.extend(differences(put, goals, owner, way, site).await?);
     if put.deletes {
-        list.extend(extras(load, &place, way, site).await?);
+        list.extend(extras(put, load, &place, way, site).await?);
     }
     report.has_changed = Some(!list.is_empty());
     if list.is_empty() {
@@ -100,7 +100,8 @@ impl Place {
     async fn find(load: &Load, way: &mut dyn Way, site: &mut dyn Site) -> Result<Self, Trouble> {
         let dest = from_home(&load.dest);
         let ends_open = load.dest.as_os_str().as_bytes().ends_with(b"/");
-        let must_be_folder = ends_open || load.trees.len() > 1 || load.trees[0].is_folder();
+        let must_be_folder =
+            ends_open || load.trees.len() > 1 || load.trees.iter().any(|tree| tree.is_folder());
         let steps: Vec<PathBuf> = steps(&dest);
         let found = way.survey(site, &steps).await?;
         let there = found.last().cloned().flatten();
@@ -389,12 +390,15 @@ fn what(
 
 /// Returns the removal of what is in the folders there and not in those here, children first.
 async fn extras(
+    put: &Put,
     load: &Load,
     place: &Place,
     way: &mut dyn Way,
     site: &mut dyn Site,
 ) -> Result<Vec<Change>, Trouble> {
     let mut removals = Vec::new();
+    // Folders that backups are in, or come into.
+    let mut held = HashSet::new();
     if !place.folders.is_empty() {
         return Ok(removals);
     }
@@ -422,16 +426,40 @@ async fn extras(
                 FileKind::Folder => What::RemoveFolder,
                 _ => What::Remove,
             };
+            if put.backs_up && old.kind != FileKind::Folder {
+                held.extend(path.ancestors().skip(1).map(Path::to_owned));
+                // What an earlier run kept would else be kept under one more name by each further one.
+                if is_backup(&path) {
+                    continue;
+                }
+            }
             let old = Some(old);
             removals.push(Change { path, old, what });
         }
     }
+    removals.retain(|change| !held.contains(&change.path));
     // Files first, then folders from the innermost one out.
     removals.sort_by_key(|change| match change.what {
         What::RemoveFolder => (1, usize::MAX - change.path.components().count()),
         _ => (0, 0),
     });
     Ok(removals)
+}
+
+/// Whether something is called as backups are: `NAME.20260102T030405Z~`.
+fn is_backup(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let Some((name, time)) = name.split_last_chunk::<18>() else {
+        return false;
+    };
+    let is_so = |(index, byte): (usize, &u8)| match index {
+        0 => *byte == b'.',
+        9 => *byte == b'T',
+        16 => *byte == b'Z',
+        17 => *byte == b'~',
+        _ => byte.is_ascii_digit(),
+    };
+    !name.is_empty() && time.iter().enumerate().all(is_so)
 }
 
 fn bytes_of(change: &Change) -> u64 {
@@ -504,6 +532,23 @@ mod tests {
         assert_eq!(mode(&put, &node(NodeKind::Folder)), 0o750);
         assert_eq!(mode(&put, &node(NodeKind::Link("x".into()))), 0o640);
         assert_eq!(mode(&Put::default(), &node(NodeKind::Folder)), 0o700);
+    }
+
+    #[test]
+    fn backups_are_known_by_their_names() {
+        for name in ["a.20260102T030405Z~", "d/a.x.20260102T030405Z~"] {
+            assert!(is_backup(Path::new(name)), "{name}");
+        }
+        for name in [
+            ".20260102T030405Z~",
+            "a.20260102T030405Z",
+            "a.2026010xT030405Z~",
+            "a-20260102T030405Z~",
+            "a~",
+            "",
+        ] {
+            assert!(!is_backup(Path::new(name)), "{name}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::tree::{NodeKind, Tree};
 mod checking;
 mod looking;
 mod making;
+mod putting;
 
 const SHELLS: [&str; 6] = ["dash", "bash", "busybox", "ksh", "mksh", "zsh"];
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
