@@ -169,13 +169,25 @@ pub(crate) fn reason(error: &clap::Error) -> String {
             "{name} and {} exclude each other",
             without_value(&text(ContextKind::PriorArg))
         ),
+        ErrorKind::TooFewValues if flag.starts_with('<') => {
+            let (least, given) = (
+                text(ContextKind::MinValues),
+                text(ContextKind::ActualNumValues),
+            );
+            format!("{name} needs at least {least} words and was given {given}")
+        }
+        // clap names what takes many words once for each that it needs.
+        ErrorKind::MissingRequiredArgument => first_paragraph(error).replace(&flag, name),
         _ => first_paragraph(error),
     }
 }
 
-/// Returns `--flag` of `--flag <VALUE>`.
+/// Returns `--flag` of `--flag <VALUE>`, and `<A... B>` of `<A... B> <A... B>...`.
 fn without_value(flag: &str) -> &str {
-    flag.split(' ').next().unwrap_or_default()
+    match flag.split_once('>') {
+        Some((words, _)) if flag.starts_with('<') => &flag[..=words.len()],
+        _ => flag.split(' ').next().unwrap_or_default(),
+    }
 }
 
 fn invalid_value(error: &clap::Error, name: &str) -> String {
@@ -274,6 +286,9 @@ mod tests {
         assert_snapshot!(refused(&["hosts", "--count", "-o", "csv"]), @"hoist: --count and --output exclude each other; see `hoist hosts --help`");
         assert_snapshot!(refused(&["completions"]), @"hoist: the following required arguments were not provided: <SHELL>; see `hoist completions --help`");
         assert_snapshot!(refused(&["completions", "tcsh"]), @"hoist: <SHELL>: `tcsh` is not one of bash, zsh, fish; did you mean `zsh`?");
+        assert_snapshot!(refused(&["put"]), @"hoist: the following required arguments were not provided: <SRC... DEST>; see `hoist put --help`");
+        assert_snapshot!(refused(&["get", "a"]), @"hoist: <SRC... DIR> needs at least 2 words and was given 1; see `hoist get --help`");
+        assert_snapshot!(refused(&["put", "a", ""]), @"hoist: <SRC... DEST> needs a value");
         assert_snapshot!(refused(&["man", "run", "hosts"]), @"hoist: `hosts` is one argument too many; see `hoist man --help`");
     }
 
