@@ -22,7 +22,7 @@ use crate::transport::{Session, Work};
 const MOST_KEPT: u64 = 256 * 1024 * 1024;
 /// How often it is told how far files have come.
 const TELLING_MILLIS: u64 = 100;
-/// A host that takes or gives nothing for so long is given up.
+/// A host that takes or gives nothing, and answers nothing, for so long is given up.
 const STALL: Duration = Duration::from_mins(1);
 
 /// One host, lent.
@@ -160,6 +160,10 @@ impl Site for Lent<'_> {
         })
     }
 
+    fn progressed(&self) {
+        self.clock.note();
+    }
+
     fn gauge(&self, total: u64) -> Arc<Gauge> {
         let (reporter, host) = (self.attempt.reporter.clone(), self.attempt.host);
         let clock = Arc::clone(&self.clock);
@@ -191,10 +195,16 @@ impl Clock {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Notes that something moved; whether it is time to tell.
-    fn tick(&self) -> bool {
+    /// Notes that something moved.
+    fn note(&self) -> u64 {
         let now = self.millis();
         self.moved.store(now, Ordering::Relaxed);
+        now
+    }
+
+    /// Notes that something moved; whether it is time to tell.
+    fn tick(&self) -> bool {
+        let now = self.note();
         let is_due = now >= self.told.load(Ordering::Relaxed) + TELLING_MILLIS;
         if is_due {
             self.told.store(now, Ordering::Relaxed);

@@ -56,6 +56,9 @@ pub trait Site {
     /// [`run`](Self::run) ends then.
     fn over(&self) -> Work<'_, Trouble>;
 
+    /// Notes that something was done: what moves no bytes of files must not be taken for a stall.
+    fn progressed(&self);
+
     /// Returns what counts the bytes of files that go over the connection, `total` in all.
     fn gauge(&self, total: u64) -> Arc<Gauge>;
 }

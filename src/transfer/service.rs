@@ -4,7 +4,7 @@
 //! A file is written beside its place under a random name that must be new, and put into its place
 //! when it is whole. Hashes are made by a command, as the service has none.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
@@ -29,6 +29,8 @@ const REQUESTS: usize = 64;
 const FILES: usize = 32;
 /// Most entries of a folder and the folders in it.
 const MOST_ENTRIES: usize = 1_000_000;
+/// Most bytes of their paths. A host needs few to name much in a deep folder.
+const MOST_LISTED: usize = 256 * 1024 * 1024;
 /// How long what was left unfinished is cleared away.
 const CLEARING: Duration = Duration::from_secs(2);
 
@@ -60,22 +62,27 @@ impl Service {
         Ok(Some(found(attributes, target)))
     }
 
-    async fn list_below(&self, folder: &Path) -> Result<Vec<(PathBuf, Found)>, Trouble> {
+    async fn list_below(
+        &self,
+        site: &dyn Site,
+        folder: &Path,
+    ) -> Result<Vec<(PathBuf, Found)>, Trouble> {
         let all = RefCell::new(Vec::new());
+        let room = Cell::new(MOST_LISTED);
         let mut level = vec![folder.to_owned()];
         while !level.is_empty() {
             let next = RefCell::new(Vec::new());
-            let (all, next) = (&all, &next);
+            let (all, next, room) = (&all, &next, &room);
             let lists = level.iter().map(|folder| async move {
-                for (path, found) in self.list(folder).await? {
+                for (path, found) in self.list(folder, room).await? {
                     if found.kind == FileKind::Folder {
                         next.borrow_mut().push(path.clone());
                     }
                     all.borrow_mut().push((path, found));
                 }
+                site.progressed();
                 if all.borrow().len() > MOST_ENTRIES {
-                    let message = format!("there are too many files in {}", shown(folder));
-                    return Err(Trouble::new(Kind::Transfer, message));
+                    return Err(too_many(folder));
                 }
                 Ok(())
             });
@@ -85,12 +92,19 @@ impl Service {
         Ok(all.into_inner())
     }
 
-    async fn list(&self, folder: &Path) -> Result<Vec<(PathBuf, Found)>, Trouble> {
+    /// Lists a folder, as far as there is `room` for paths.
+    async fn list(
+        &self,
+        folder: &Path,
+        room: &Cell<usize>,
+    ) -> Result<Vec<(PathBuf, Found)>, Trouble> {
         let listed = self.files.list(folder).await;
         let listed = listed.map_err(|error| trouble("list", folder, &error))?;
         let mut all = Vec::with_capacity(listed.len());
         for (name, attributes) in listed {
             let path = folder.join(name);
+            let left = room.get().checked_sub(path.as_os_str().len());
+            room.set(left.ok_or_else(|| too_many(folder))?);
             let target = match attributes.kind {
                 // One that is gone meanwhile says nothing.
                 FileKind::Link => self.files.read_link(&path).await.ok(),
@@ -104,14 +118,17 @@ impl Service {
     /// Makes the changes of one kind after the other: what comes later may stand on what came before.
     async fn change(
         &self,
+        site: &dyn Site,
         changes: &[Change],
         gauge: &Gauge,
         unfinished: &Unfinished,
     ) -> Result<Vec<(PathBuf, PathBuf)>, Trouble> {
         for group in changes.chunk_by(is_alike) {
-            let works = group
-                .iter()
-                .map(|change| self.one(change, gauge, unfinished));
+            let works = group.iter().map(|change| async {
+                self.one(change, gauge, unfinished).await?;
+                site.progressed();
+                Ok(())
+            });
             in_lanes(FILES, works).await?;
         }
         Ok(unfinished.unplaced.take())
@@ -221,6 +238,11 @@ impl Unfinished {
     }
 }
 
+fn too_many(folder: &Path) -> Trouble {
+    let message = format!("there are too many files in {}", shown(folder));
+    Trouble::new(Kind::Transfer, message)
+}
+
 /// Whether two changes may be made at once. Folders of one depth may, and so may files.
 fn is_alike(one: &Change, other: &Change) -> bool {
     let rank = |change: &Change| match change.what {
@@ -290,12 +312,14 @@ impl Way for Service {
         paths: &'a [PathBuf],
     ) -> Work<'a, Result<Vec<Option<Found>>, Trouble>> {
         Box::pin(async move {
+            let site = &*site;
             let all = RefCell::new(vec![None; paths.len()]);
             let looks = paths.iter().enumerate().map(|(index, path)| {
                 let (this, all) = (&*self, &all);
                 async move {
                     let found = this.look(path).await?;
                     all.borrow_mut()[index] = found;
+                    site.progressed();
                     Ok(())
                 }
             });
@@ -323,7 +347,7 @@ impl Way for Service {
         site: &'a mut dyn Site,
         folder: &'a Path,
     ) -> Work<'a, Result<Vec<(PathBuf, Found)>, Trouble>> {
-        Box::pin(async move { in_time(site, self.list_below(folder)).await })
+        Box::pin(async move { in_time(site, self.list_below(site, folder)).await })
     }
 
     fn list<'a>(
@@ -332,7 +356,8 @@ impl Way for Service {
         folder: &'a Path,
     ) -> Work<'a, Result<Vec<(OsString, Found)>, Trouble>> {
         Box::pin(async move {
-            let listed = in_time(site, Self::list(self, folder)).await?;
+            let room = Cell::new(MOST_LISTED);
+            let listed = in_time(site, Self::list(self, folder, &room)).await?;
             let named = listed
                 .into_iter()
                 .filter_map(|(path, found)| Some((path.file_name()?.into(), found)));
@@ -347,6 +372,7 @@ impl Way for Service {
         sink: Sink<'a>,
     ) -> Work<'a, Result<Vec<Result<u64, Trouble>>, Trouble>> {
         Box::pin(async move {
+            let site = &*site;
             let ends: RefCell<Vec<Result<u64, Trouble>>> =
                 RefCell::new(files.iter().map(|(_, offset)| Ok(*offset)).collect());
             let (sink, broken) = (RefCell::new(sink), RefCell::new(None::<io::Error>));
@@ -370,6 +396,7 @@ impl Way for Service {
                         Err(trouble) if trouble.kind == Kind::Lost => return Err(trouble),
                         end => ends.borrow_mut()[index] = end,
                     }
+                    site.progressed();
                     Ok(())
                 }
             });
@@ -386,8 +413,8 @@ impl Way for Service {
     ) -> Work<'a, Result<(), Trouble>> {
         Box::pin(async move {
             let unfinished = Unfinished::default();
-            let change = self.change(&changes.list, &gauge, &unfinished);
-            let mut result = in_time(site, change).await;
+            let change = self.change(&*site, &changes.list, &gauge, &unfinished);
+            let mut result = in_time(&*site, change).await;
             if let Ok(unplaced) = &result
                 && !unplaced.is_empty()
             {
@@ -412,6 +439,8 @@ async fn in_time<T>(
     site: &dyn Site,
     work: impl Future<Output = Result<T, Trouble>>,
 ) -> Result<T, Trouble> {
+    // What was done here before, such as hashes, was no stall of the host.
+    site.progressed();
     let over = async { Err(site.over().await) };
     over.or(work).await
 }
@@ -435,3 +464,6 @@ async fn move_all(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

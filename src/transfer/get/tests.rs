@@ -38,6 +38,7 @@ impl Site for NoSite {
     fn over(&self) -> Work<'_, Trouble> {
         Box::pin(std::future::pending())
     }
+    fn progressed(&self) {}
     fn gauge(&self, total: u64) -> Arc<Gauge> {
         Arc::new(Gauge::new(total, |_, _| ()))
     }

@@ -317,6 +317,8 @@ impl Site for Host {
         Box::pin(std::future::pending())
     }
 
+    fn progressed(&self) {}
+
     fn gauge(&self, total: u64) -> Arc<Gauge> {
         Arc::new(Gauge::new(total, |_, _| {}))
     }
