@@ -25,6 +25,8 @@ use crate::tree::{Hash, NodeKind};
 
 /// Small requests under way at once.
 const REQUESTS: usize = 64;
+/// Links of one folder that are read at once.
+const LINKS: usize = 16;
 /// Files under way at once.
 const FILES: usize = 32;
 /// Most entries of a folder and the folders in it.
@@ -105,12 +107,23 @@ impl Service {
             let path = folder.join(name);
             let left = room.get().checked_sub(path.as_os_str().len());
             room.set(left.ok_or_else(|| too_many(folder))?);
-            let target = match attributes.kind {
+            all.push((path, found(attributes, None)));
+        }
+        let targets = RefCell::new(Vec::new());
+        let links = all.iter().enumerate();
+        let links = links.filter(|(_, (_, found))| found.kind == FileKind::Link);
+        let reads = links.map(|(index, (path, _))| {
+            let targets = &targets;
+            async move {
                 // One that is gone meanwhile says nothing.
-                FileKind::Link => self.files.read_link(&path).await.ok(),
-                _ => None,
-            };
-            all.push((path, found(attributes, target)));
+                let target = self.files.read_link(path).await.ok();
+                targets.borrow_mut().push((index, target));
+                Ok::<(), Trouble>(())
+            }
+        });
+        in_lanes(LINKS, reads).await?;
+        for (index, target) in targets.take() {
+            all[index].1.target = target;
         }
         Ok(all)
     }
