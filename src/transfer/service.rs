@@ -33,6 +33,10 @@ const FILES: usize = 32;
 const MOST_ENTRIES: usize = 1_000_000;
 /// Most bytes of their paths. A host needs few to name much in a deep folder.
 const MOST_LISTED: usize = 256 * 1024 * 1024;
+/// Puts `$1` into the place of `$2`: mv alone would put it into the folder that a link leads to.
+const MOVE: &str = r#"if [ -h "$2" ] && [ -d "$2" ]; then rm -f -- "$2" || exit 1; fi
+[ ! -d "$2" ] || exit 1
+exec mv -f -- "$1" "$2""#;
 /// How long what was left unfinished is cleared away.
 const CLEARING: Duration = Duration::from_secs(2);
 
@@ -465,7 +469,7 @@ async fn move_all(
     unfinished: &Unfinished,
 ) -> Result<(), Trouble> {
     for (from, to) in files {
-        let words = ["mv", "-f", "--"].map(Into::into);
+        let words = ["sh", "-c", MOVE, "sh"].map(Into::into);
         let paths = [from.clone().into_os_string(), to.clone().into_os_string()];
         let command = Command::Argv(words.into_iter().chain(paths).collect());
         let ran = site.run(Exec::new(command)).await?;

@@ -1,6 +1,9 @@
 //! What a host's file service may answer, and what is made of it.
 
 use std::cell::Cell;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process;
 
 use async_io::block_on;
 
@@ -149,4 +152,29 @@ fn all_that_a_host_does_is_a_sign_of_life() {
     let gauge = site.gauge(0);
     block_on(service().apply(&mut site, &changes, gauge)).unwrap();
     assert!(site.signs.take() >= paths.len());
+}
+
+/// Moves `from` to `to` as hosts do; returns whether that worked.
+fn is_moved(dir: &Path, to: &str) -> bool {
+    fs::write(dir.join("from"), "new").unwrap();
+    let mut command = process::Command::new("sh");
+    command
+        .current_dir(dir)
+        .args(["-c", MOVE, "sh", "from", to]);
+    command.status().unwrap().success()
+}
+
+#[test]
+fn a_file_takes_the_place_of_a_link_and_never_goes_into_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::create_dir(dir.join("folder")).unwrap();
+    symlink("folder", dir.join("link")).unwrap();
+    fs::write(dir.join("-f"), "old").unwrap();
+    for to in ["link", "-f", "new"] {
+        assert!(is_moved(dir, to), "{to}");
+        assert_eq!(fs::read_to_string(dir.join(to)).unwrap(), "new");
+    }
+    assert!(!is_moved(dir, "folder"));
+    assert_eq!(fs::read_dir(dir.join("folder")).unwrap().count(), 0);
 }
