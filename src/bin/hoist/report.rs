@@ -205,9 +205,10 @@ fn invalid_value(error: &clap::Error, name: &str) -> String {
 
 fn with_run_suggested(failure: Failure, error: &clap::Error, typed: &[OsString]) -> Failure {
     let unknown = context(error, ContextKind::InvalidSubcommand).unwrap_or_default();
-    // A command such as `uptime` is no slip of `put`.
+    // A command such as `uptime` is no slip of `put`, nor `grep` one of `get`.
     let near = context(error, ContextKind::SuggestedSubcommand);
-    if let Some(near) = near.filter(|near| strsim::damerau_levenshtein(near, &unknown) <= 2) {
+    let most = unknown.len() / 3;
+    if let Some(near) = near.filter(|near| strsim::damerau_levenshtein(near, &unknown) <= most) {
         return failure.hint(format!("did you mean `hoist {near}`?"));
     }
     let at = typed.iter().position(|word| *word == *unknown);
