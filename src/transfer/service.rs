@@ -188,8 +188,8 @@ impl Service {
                 (result, "make the folder")
             }
             What::Set(wanted) => (files.set(path, *wanted).await, "change the permissions of"),
-            What::Remove => (files.remove(path).await, "remove"),
-            What::RemoveFolder => (files.remove_folder(path).await, "remove the folder"),
+            What::Remove => (gone(files.remove(path).await), "remove"),
+            What::RemoveFolder => (gone(files.remove_folder(path).await), "remove the folder"),
             What::SetOwner => {
                 let message = "owners are not set through the file service".to_owned();
                 let reason = FileReason::Unsupported;
@@ -253,6 +253,14 @@ impl Unfinished {
         let pair = (beside.to_owned(), path.to_owned());
         self.unplaced.borrow_mut().push(pair);
     }
+}
+
+/// What somebody else has removed meanwhile is gone as well.
+fn gone(removed: Result<(), FileError>) -> Result<(), FileError> {
+    removed.or_else(|error| match error.reason {
+        FileReason::Missing => Ok(()),
+        _ => Err(error),
+    })
 }
 
 fn too_many(folder: &Path) -> Trouble {

@@ -92,7 +92,10 @@ impl Files for Deep {
         now(())
     }
     fn remove<'a>(&'a self, _: &'a Path) -> Work<'a, Result<(), FileError>> {
-        now(())
+        Box::pin(std::future::ready(Err(FileError {
+            reason: FileReason::Missing,
+            message: "no such file or folder".to_owned(),
+        })))
     }
     fn remove_folder<'a>(&'a self, _: &'a Path) -> Work<'a, Result<(), FileError>> {
         now(())
