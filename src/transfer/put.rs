@@ -439,10 +439,11 @@ async fn extras(
     }
     removals.retain(|change| !held.contains(&change.path));
     // Files first, then folders from the innermost one out.
-    removals.sort_by_key(|change| match change.what {
+    let rank = |change: &Change| match change.what {
         What::RemoveFolder => (1, usize::MAX - change.path.components().count()),
         _ => (0, 0),
-    });
+    };
+    removals.sort_by(|one, other| (rank(one), &one.path).cmp(&(rank(other), &other.path)));
     Ok(removals)
 }
 
