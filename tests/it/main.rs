@@ -54,6 +54,8 @@ mod openssh;
 mod output;
 /// `hoist ping`.
 mod ping;
+/// A proxy in front of hosts that the inventory lists.
+mod proxy;
 /// `hoist run` on this machine.
 mod run;
 /// `hoist script`.

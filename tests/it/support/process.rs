@@ -113,6 +113,11 @@ impl Running {
         self
     }
 
+    /// Returns the process id, for commands that are to signal it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) -> &Self {
         pidfd_send_signal(&self.process, signal).expect("the program is there to take a signal");
