@@ -113,6 +113,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("toml", &["src/bin/hoist"]),
     ("rpassword", &["src/bin/hoist"]),
     ("signal_hook", &["src/bin/hoist"]),
+    ("similar", &["src/bin/hoist"]),
     ("tokio", &[]),
 ];
 

@@ -8,7 +8,7 @@ use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use crate::support::captured::Keep;
@@ -58,7 +58,7 @@ struct Site {
 impl Site {
     /// Starts three application servers; the inventory holds them and the proxy.
     fn new() -> Self {
-        static SITES: AtomicU8 = AtomicU8::new(0);
+        static SITES: AtomicU32 = AtomicU32::new(0);
         let (site, pid) = (SITES.fetch_add(1, Ordering::Relaxed), std::process::id());
         let sshd = Sshd::start();
         let fleet = Fleet::new()
@@ -69,7 +69,7 @@ impl Site {
             apps: Vec::new(),
             net: format!(
                 "127.{}.{}",
-                64 + (site * 16 + (pid >> 8) as u8 % 16) % 128,
+                64 + (site * 16 + pid / 256 % 16) % 128,
                 pid % 256
             ),
             sshd,
@@ -231,11 +231,22 @@ fn counted(file: &str, command: &str) -> String {
     format!("sh -c 'echo done >> {file}; exec {command}'")
 }
 
+/// How a proxy is configured, checked and reloaded.
+struct Proxy<'a> {
+    template: &'a str,
+    dest: &'a str,
+    check: &'a str,
+    then: &'a str,
+    /// What it says of `sever` in the place of `server`.
+    words: &'a str,
+}
+
 /// What a proxy has to do, whatever it is: a host more is served, nothing is done where nothing changes,
 /// and a mistake changes nothing.
-fn story(site: &mut Site, template: &str, dest: &str, check: &str, then: &str, words: &str) {
+fn story(site: &mut Site, proxy: &Proxy<'_>) {
+    let Proxy { template, dest, .. } = *proxy;
     let (checks, reloads) = (site.path("checks"), site.path("reloads"));
-    let (check, then) = (counted(&checks, check), counted(&reloads, then));
+    let (check, then) = (counted(&checks, proxy.check), counted(&reloads, proxy.then));
     let put = |site: &Site, template: &str| site.put(template, dest, &check, &then);
     let done = |site: &Site| (site.count("checks"), site.count("reloads"));
 
@@ -260,7 +271,7 @@ fn story(site: &mut Site, template: &str, dest: &str, check: &str, then: &str, w
     ended.code(1).became("proxy1", "failed", "check");
     let record = ended.record("proxy1");
     let told = record.text("message") + &record.text("stdout") + &record.text("stderr");
-    assert!(told.contains(words), "{ended}");
+    assert!(told.contains(proxy.words), "{ended}");
     assert_eq!(done(site), (2, 1), "{ended}");
     assert_eq!(fs::read_to_string(dest).unwrap(), good, "{ended}");
     site.is_served_by(&["app1", "app2", "app3", "app4"]);
@@ -282,10 +293,9 @@ fn nginx_sends_requests_to_whoever_is_in_the_inventory() {
     let folder = site.path("nginx");
     site.fleet.tree().folder("nginx/conf.d");
     let main = site.path("nginx/nginx.conf");
-    let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
+    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("    {what}_temp_path {folder}/{what};\n"))
-        .collect();
+        .concat();
     let text = format!(
         "pid {folder}/pid;\nerror_log stderr notice;\nworker_processes 1;\ndaemon off;\n\
          events {{}}\nhttp {{\n    access_log off;\n{paths}    include {folder}/conf.d/*.conf;\n}}\n"
@@ -298,14 +308,14 @@ fn nginx_sends_requests_to_whoever_is_in_the_inventory() {
     let ended = site.put("upstream.conf", &dest, &check, &then);
     let told = ended.code(0).record("proxy1").text("stdout");
     assert!(told.starts_with(&format!("new {dest}\n")), "{ended}");
-    story(
-        &mut site,
-        "upstream.conf",
-        &dest,
-        &check,
-        &then,
-        "unknown directive \"sever\"",
-    );
+    let proxy = Proxy {
+        template: "upstream.conf",
+        dest: &dest,
+        check: &check,
+        then: &then,
+        words: "unknown directive \"sever\"",
+    };
+    story(&mut site, &proxy);
 }
 
 #[test]
@@ -318,14 +328,14 @@ fn haproxy_sends_requests_to_whoever_is_in_the_inventory() {
     let args = ["-W", "-f", &dest, "-p", &pid];
     let haproxy = foreground("haproxy", "haproxy", &args, "Loading success");
     let then = format!("kill -USR2 {}", haproxy.pid());
-    story(
-        &mut site,
-        "haproxy.cfg",
-        &dest,
-        &check,
-        &then,
-        "unknown keyword 'sever'",
-    );
+    let proxy = Proxy {
+        template: "haproxy.cfg",
+        dest: &dest,
+        check: &check,
+        then: &then,
+        words: "unknown keyword 'sever'",
+    };
+    story(&mut site, &proxy);
 }
 
 /// The example is an inventory, and its templates come to something for it.

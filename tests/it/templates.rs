@@ -1,6 +1,8 @@
 //! Templates: `hoist render`, and `hoist run --template`.
 
+use crate::support::PATIENCE;
 use crate::support::fleet::Fleet;
+use crate::support::listener::DeadPort;
 use crate::support::sshd::Sshd;
 
 const FLEET: &str = "[app]\napp1 address=192.0.2.1 rack=a1\napp2 address=192.0.2.2 rack=a2\n\
@@ -152,4 +154,111 @@ fn flags_about_templates_need_some() {
         .code(2)
         .complains(&["--var needs --template"]);
     fleet.hoist("render nosuch").code(2).complains(&["nosuch"]);
+}
+
+/// Hosts of a real server, each with a folder of its own for what is compared.
+fn compared(sshd: &Sshd) -> Fleet {
+    let fleet = Fleet::new().served("web[1-4]", sshd);
+    for host in ["web1", "web2", "web3", "web4"] {
+        fleet.tree().folder(&format!("there/{host}"));
+    }
+    fleet
+        .tree()
+        .write("work/motd", "{{ vars.greeting }}\nend\n");
+    fleet
+}
+
+#[test]
+fn a_diff_tells_what_hosts_have_instead() {
+    let sshd = Sshd::start();
+    let fleet = compared(&sshd);
+    let there = fleet.tree().join("there").display().to_string();
+    for (host, text) in [
+        ("web1", "hello\nend\n"),
+        ("web2", "hullo\nend\n"),
+        ("web3", "hullo\nend\n"),
+    ] {
+        fleet.tree().write(&format!("there/{host}/motd"), text);
+    }
+    let diff = |path: &str, more: &str| {
+        fleet.hoist(&format!(
+            "render --var greeting=hello {more} --diff {path} motd"
+        ))
+    };
+    let ended = diff(&format!("{there}/{{host}}/motd"), "-w web[1-2],web4");
+    ended.code(0).stdout(&format!(
+        "# web2\n--- {there}/web2/motd\n+++ motd\n@@ -1,2 +1,2 @@\n-hullo\n+hello\n end\n\
+         # web4\n--- /dev/null\n+++ motd\n@@ -0,0 +1,2 @@\n+hello\n+end\n"
+    ));
+    ended.stderr_has("3 hosts: 2 differing, 1 the same\n");
+
+    // Hosts with the same difference stand together.
+    let ended = diff(&format!("{there}/web2/motd"), "");
+    ended.code(0).stdout(&format!(
+        "# web[1-4]\n--- {there}/web2/motd\n+++ motd\n@@ -1,2 +1,2 @@\n-hullo\n+hello\n end\n"
+    ));
+    let ended = diff(&format!("{there}/web1/motd"), "");
+    ended
+        .code(0)
+        .no_stdout()
+        .stderr_has("4 hosts: 4 the same\n");
+}
+
+#[test]
+fn what_cannot_be_compared_is_told_and_the_others_are() {
+    let sshd = Sshd::start();
+    let dead = DeadPort::take();
+    let fleet = compared(&sshd).ssh_host("gone", dead.port(), "root", "");
+    let there = fleet.tree().join("there").display().to_string();
+    fleet.tree().write("there/web1/x", "long\n".repeat(300_000));
+    fleet.tree().folder("there/web2/x");
+    fleet.tree().write("there/web3/x", "a\0b");
+    fleet.tree().write("there/web4/x", b"gr\xfcn\n");
+    let line = format!("render --var greeting=a --diff {there}/{{host}}/x");
+    let ended = fleet.hoist(&format!("{line} -w web[1-4] motd"));
+    ended
+        .code(1)
+        .complains(&["web1: transfer: the file is longer than 1 MiB"]);
+    ended.complains(&["web2: exit: ", "/web2/x is not a file"]);
+    ended.stderr_has("4 hosts: 2 differing, 2 not compared\n");
+    ended.stdout_has(&format!(
+        "# web3\nBinary files {there}/web3/x and motd differ\n"
+    ));
+    let has_bytes = ended.stdout.windows(6).any(|part| part == b"-gr\xfcn\n");
+    assert!(has_bytes, "{ended}");
+    fleet
+        .hoist(&format!("{line} -w gone,web4 motd"))
+        .code(3)
+        .complains(&["gone: refused: "])
+        .stdout_has("# web4\n");
+}
+
+#[test]
+fn a_file_never_drives_the_terminal() {
+    let sshd = Sshd::start();
+    let fleet = compared(&sshd);
+    fleet.tree().write("there/web1/x", "\u{1b}]0;owned\u{7}\n");
+    let path = fleet.tree().join("there/web1/x").display().to_string();
+    let line = format!("render -w web1 --var greeting=a --diff {path} motd");
+    let shown = fleet
+        .command(&line)
+        .start_on_terminal()
+        .wait(PATIENCE)
+        .out();
+    assert!(!shown.contains("\u{1b}]0"), "{shown}");
+    assert!(shown.contains("-^[]0;owned^G"), "{shown}");
+}
+
+#[test]
+fn flags_about_hosts_need_something_to_compare() {
+    let fleet = Fleet::new().hosts("web1");
+    fleet.tree().write("work/t", "a");
+    fleet
+        .hoist("render --sudo t")
+        .code(2)
+        .complains(&["--sudo needs --diff"]);
+    fleet
+        .hoist("render --diff /x -o json t")
+        .code(2)
+        .no_stdout();
 }

@@ -105,6 +105,10 @@ pub(crate) const RENDER: Examples = Examples(&[
         "With variables beside those of the inventory",
     ),
     (
+        "hoist render -i fleet.csv -w @proxy --diff /etc/nginx/conf.d/app.conf app.conf",
+        "How what the proxies have differs from that",
+    ),
+    (
         "echo '{{ host.name }} {{ host.address }}' | hoist render -i fleet.csv -o jsonl -",
         "A line for each host, for other programs",
     ),

@@ -16,11 +16,13 @@ use hoist::selection::Expect;
 
 pub(crate) mod examples;
 mod files;
+mod render;
 #[cfg(test)]
 mod tests;
 mod values;
 
-pub(crate) use files::{Get, Put};
+pub(crate) use files::{Get, Moving, Put};
+pub(crate) use render::{Render, RenderFormat, is_about_contact};
 pub(crate) use values::{Bound, Variable, Words};
 
 use crate::exit_code::Rule;
@@ -456,43 +458,6 @@ pub(crate) struct Explain {
     /// Hosts: names, patterns, groups
     #[arg(value_name = "HOST", required = true, help_heading = None)]
     pub hosts: Vec<String>,
-}
-
-/// `hoist render`.
-#[derive(Debug, Args)]
-pub(crate) struct Render {
-    #[command(flatten)]
-    pub selecting: Selecting,
-    #[command(flatten)]
-    pub templating: Templating,
-    /// How to print it: group, json or jsonl
-    #[arg(
-        short,
-        long = "output",
-        id = "rendered",
-        value_name = "FORMAT",
-        default_value = "group",
-        hide_possible_values = true,
-        help_heading = "Output"
-    )]
-    pub output: RenderFormat,
-    /// The template; `-`: stdin
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = None)]
-    pub file: PathBuf,
-}
-
-/// How `hoist render` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RenderFormat {
-    /// Hosts with the same text together; where all have the same, nothing but that.
-    #[value(help = None)]
-    Group,
-    /// An array of objects: `host`, `text`.
-    #[value(help = None)]
-    Json,
-    /// An object a line.
-    #[value(help = None)]
-    Jsonl,
 }
 
 /// `hoist ping`.

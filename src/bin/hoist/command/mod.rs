@@ -6,6 +6,7 @@ use crate::report::Failure;
 use crate::settings::{Environment, Origins};
 
 mod columns;
+mod comparing;
 mod completions;
 mod explain;
 mod get;
@@ -20,6 +21,7 @@ mod run;
 mod script;
 mod selecting;
 mod templating;
+mod unified;
 
 /// Does what was asked and returns the exit code.
 pub(crate) fn execute(
@@ -32,7 +34,7 @@ pub(crate) fn execute(
         Verb::Man { page } => man::run(page.as_deref())?,
         Verb::Hosts(hosts) => hosts::run(&hosts, origins, environment)?,
         Verb::Explain(explain) => explain::run(&explain, origins, environment)?,
-        Verb::Render(render) => render::run(&render)?,
+        Verb::Render(render) => return render::run(&render, origins, environment),
         Verb::Ping(ping) => return ping::run(&ping, origins, environment),
         Verb::Put(put) => return put::run(&put, origins, environment),
         Verb::Get(get) => return get::run(&get, origins, environment),

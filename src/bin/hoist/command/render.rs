@@ -1,4 +1,5 @@
-//! `hoist render`: what a template comes to for each host. Nobody is contacted.
+//! `hoist render`: what a template comes to for each host. Nobody is contacted, unless it is to be
+//! compared with what hosts have.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufWriter, Write};
@@ -10,12 +11,23 @@ use hoist::selection::Selected;
 use hoist::template::{Scene, Template};
 use serde_json::json;
 
+use super::comparing::Comparison;
 use super::{selecting, templating};
-use crate::args::{Render, RenderFormat};
+use crate::args::{Render, RenderFormat, is_about_contact};
+use crate::exit_code;
 use crate::report::Failure;
+use crate::settings::{Environment, Origins};
 
-/// Prints the text of every selected host.
-pub(crate) fn run(render: &Render) -> Result<(), Failure> {
+/// Prints the text of every selected host, or how it differs from what the host has, and returns the exit
+/// code.
+pub(crate) fn run(
+    render: &Render,
+    origins: &Origins,
+    environment: &Environment,
+) -> Result<u8, Failure> {
+    if render.diff.is_none() {
+        refuse_contact(origins)?;
+    }
     templating::check_stdin(&[
         ("the inventory", selecting::reads_stdin(&render.selecting)),
         ("the template", selecting::is_stdin(&render.file)),
@@ -27,7 +39,15 @@ pub(crate) fn run(render: &Render) -> Result<(), Failure> {
     let template = Template::parse(&name, &text).map_err(Failure::usage)?;
     let scene = templating::scene(&render.templating, chosen.inventory.as_ref())?;
     // Nothing is printed unless all of it can be.
-    let texts = texts(&template, &scene, chosen.hosts)?;
+    let texts = texts(&template, &scene, &chosen.hosts)?;
+    if let Some(path) = &render.diff {
+        let comparison = Comparison {
+            render,
+            origins,
+            environment,
+        };
+        return comparison.run(path, chosen, &texts);
+    }
     let mut out = BufWriter::new(io::stdout().lock());
     let printed = match render.output {
         RenderFormat::Group => groups(&texts, &mut out),
@@ -36,7 +56,21 @@ pub(crate) fn run(render: &Render) -> Result<(), Failure> {
     };
     printed
         .and_then(|()| out.flush())
+        .map(|()| exit_code::OK)
         .map_err(|error| Failure::writing(&error))
+}
+
+/// Refuses flags that mean something only where hosts are contacted.
+fn refuse_contact(origins: &Origins) -> Result<(), Failure> {
+    let mut typed = origins.typed().iter();
+    match typed.find(|flag| is_about_contact(&flag.id)) {
+        Some(flag) => {
+            let name = flag.id.replace('_', "-");
+            Err(Failure::usage(format!("--{name} needs --diff"))
+                .hint("nobody is contacted without it"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The hosts and their texts; equal ones are kept once.
@@ -45,7 +79,7 @@ type Texts = [(HostName, Arc<str>)];
 fn texts(
     template: &Template,
     scene: &Scene,
-    hosts: Vec<Selected>,
+    hosts: &[Selected],
 ) -> Result<Vec<(HostName, Arc<str>)>, Failure> {
     let is_same_for_all = template.is_same_for_all();
     let mut known: HashSet<Arc<str>> = HashSet::new();
@@ -54,13 +88,13 @@ fn texts(
         let text = match known.iter().next() {
             Some(text) if is_same_for_all => Arc::clone(text),
             _ => {
-                let text = template.render(scene, &host).map_err(Failure::usage)?;
+                let text = template.render(scene, host).map_err(Failure::usage)?;
                 let text = known.get(&*text).cloned().unwrap_or_else(|| text.into());
                 known.insert(Arc::clone(&text));
                 text
             }
         };
-        texts.push((host.name, text));
+        texts.push((host.name.clone(), text));
     }
     Ok(texts)
 }

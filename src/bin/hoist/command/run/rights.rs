@@ -48,7 +48,7 @@ pub(in crate::command) fn elevation(
 ///
 /// # Errors
 /// When it can't be read or is empty, or nobody can be asked.
-pub(super) fn give_password(
+pub(in crate::command) fn give_password(
     plan: &mut Plan,
     rights: &Rights,
     origins: &Origins,
