@@ -195,7 +195,7 @@ impl Comparison<'_> {
         Plan {
             run: RunId::new(SystemTime::now(), fastrand::u32(..)),
             limits: Limits {
-                fan_out: room::Room::find(pacing.fan_out.get(), &hosts).fan_out,
+                fan_out: room::Room::find(pacing.fan_out.get(), &hosts, 0).fan_out,
                 handshakes: run::HANDSHAKES_PER_CORE * cores,
                 connect_rate: pacing.connect_rate.0,
                 connect_timeout: pacing.connect_timeout,
