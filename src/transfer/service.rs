@@ -183,6 +183,9 @@ impl Service {
                 let result = match files.make_folder(path, mode).await {
                     // The account's umask may have taken some of it away.
                     Ok(()) => files.set(path, *wanted).await,
+                    Err(error) if error.reason == FileReason::Refused => {
+                        self.is_made(path).await.map_err(|()| error)
+                    }
                     Err(error) => Err(error),
                 };
                 (result, "make the folder")
@@ -197,6 +200,14 @@ impl Service {
             }
         };
         done.map_err(|error| trouble(what, path, &error))
+    }
+
+    /// Whether somebody else has made a folder meanwhile, perhaps another host with the same disk.
+    async fn is_made(&self, path: &Path) -> Result<(), ()> {
+        match self.files.look(path, false).await {
+            Ok(Some(found)) if found.kind == FileKind::Folder => Ok(()),
+            _ => Err(()),
+        }
     }
 
     /// Puts what is whole into its place.

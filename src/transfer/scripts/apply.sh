@@ -139,9 +139,13 @@ change() {
             own "$W$n.n" && mark d && over "$W$n.n"
         ;;
     m)
-        if there "$p"; then e='it is there already'; return 1; fi
         mark d || return 1
-        x mkdir -m "$mode" "$p" || { rm -f "$S/$n.d"; return 1; }
+        if ! x mkdir -m "$mode" "$p"; then
+            rm -f "$S/$n.d"
+            # Somebody else has made it meanwhile, perhaps another host with the same disk.
+            [ -d "$p" ] && [ ! -h "$p" ]
+            return
+        fi
         own "$p"
         ;;
     s)
