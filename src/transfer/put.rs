@@ -43,6 +43,9 @@ async fn work(
         None => None,
     };
     let place = Place::find(load, way, site).await?;
+    if put.deletes {
+        not_the_root(&place, way, site).await?;
+    }
     let mut list = place.folders.clone();
     let goals = goals(put, load, &place);
     list.extend(differences(put, goals, owner, way, site).await?);
@@ -386,6 +389,22 @@ fn what(
         (NodeKind::File(_), _) => Some(What::Store(Arc::clone(node), wanted)),
         (NodeKind::Folder, Some(old)) => (!has_owner(old)).then_some(What::SetOwner),
     }
+}
+
+/// Refuses to remove what is extra in `/`, whatever the destination calls it.
+async fn not_the_root(
+    place: &Place,
+    way: &mut dyn Way,
+    site: &mut dyn Site,
+) -> Result<(), Trouble> {
+    if !place.folders.is_empty() || way.real_path(site, &place.path).await? != Path::new("/") {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is `/` there, and --delete is not done in `/`; nothing was changed",
+        shown(&place.path)
+    );
+    Err(Trouble::new(Kind::Transfer, message))
 }
 
 /// Returns the removal of what is in the folders there and not in those here, children first.
