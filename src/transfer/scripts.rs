@@ -192,14 +192,20 @@ impl Scripts {
             return Ok(());
         }
         let plan = Plan::of(changes, self.around.elevation.is_some());
-        let archive = plan.archive(gauge);
+        let archive = Arc::new(plan.archive(gauge));
         let words = [OsString::from(APPLY)].into_iter().chain(plan.arguments());
         let exec = Exec {
-            stdin: Stdin::Made(Arc::new(archive)),
+            stdin: Stdin::Made(Arc::clone(&archive) as _),
             max_output: Some(MOST_SETTLED),
             ..self.exec(START, words)
         };
-        let ran = site.run(exec).await?;
+        let ran = site.run(exec).await;
+        // A host that gets less than it was told changes nothing.
+        if let Some(error) = archive.failure() {
+            let message = format!("cannot read what is sent: {error}; nothing was changed");
+            return Err(Trouble::new(Kind::Transfer, message));
+        }
+        let ran = ran?;
         let settled = settled::read(&ran.stdout).ok_or_else(|| nonsense(&ran))?;
         let mut told = plan.told(changes, &settled);
         if let Err(trouble) = &mut told {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::remote::Content;
 use crate::transfer::Gauge;
@@ -29,6 +29,8 @@ pub(super) struct Archive {
     parts: Vec<(u64, Part)>,
     length: u64,
     gauge: Arc<Gauge>,
+    /// Why a content could not be read.
+    failure: OnceLock<String>,
 }
 
 enum Part {
@@ -49,7 +51,13 @@ impl Archive {
             parts: Vec::new(),
             length: 0,
             gauge,
+            failure: OnceLock::new(),
         }
+    }
+
+    /// Returns why a content could not be read, if so: the fault is not the host's then.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 
     /// Adds an entry with this content.
@@ -115,15 +123,23 @@ impl Content for Archive {
                 Ok(count)
             }
             Part::Body(node) => {
-                let body = body(node).ok_or(io::ErrorKind::InvalidInput)?;
-                let count = body.read_at(buffer, offset)?;
-                if count == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                self.gauge.add(count as u64);
-                Ok(count)
+                let read = read(node, buffer, offset).inspect_err(|error| {
+                    self.failure.get_or_init(|| error.to_string());
+                });
+                self.gauge
+                    .add(read.as_ref().map_or(0, |count| *count as u64));
+                read
             }
         }
+    }
+}
+
+/// Reads a part of a file, all of which has to be there.
+fn read(node: &Node, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let body = body(node).ok_or(io::ErrorKind::InvalidInput)?;
+    match body.read_at(buffer, offset)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        count => Ok(count),
     }
 }
 
