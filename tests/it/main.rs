@@ -56,6 +56,8 @@ mod output;
 mod ping;
 /// A proxy in front of hosts that the inventory lists.
 mod proxy;
+/// `hoist put`: files brought to hosts, checked, and what goes wrong.
+mod put;
 /// `hoist run` on this machine.
 mod run;
 /// `hoist script`.
