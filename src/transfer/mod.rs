@@ -19,6 +19,7 @@ use crate::transport::Work;
 use crate::transport::files::{FileError, FileKind, Files, Wanted};
 use crate::tree::{Hash, Node};
 
+mod elsewhere;
 mod get;
 mod keep;
 mod lanes;

@@ -5,14 +5,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use async_lock::Semaphore;
+
 use super::owner::Owner;
-use super::{Change, Changes, Found, Report, Site, Trouble, Way, What, reach, shown};
+use super::{Change, Changes, Found, Report, Site, Trouble, Way, What, elsewhere, reach, shown};
 use crate::host::escaped;
 use crate::outcome::Kind;
 use crate::plan::{Load, Put};
 use crate::remote::{Command, Content, Exec};
 use crate::transport::files::{FileKind, Wanted};
-use crate::tree::{Node, NodeKind, Tree};
+use crate::tree::{Hash, Node, NodeKind, Tree};
 
 /// Permissions of folders that nobody described.
 const FOLDER_MODE: u32 = 0o755;
@@ -337,20 +339,25 @@ async fn same(
     let theirs = way.hashes(site, &paths).await?;
     for (index, theirs) in asked.into_iter().zip(theirs) {
         let Some(theirs) = theirs else { continue };
-        let node = Arc::clone(&goals[index].node);
-        // Whoever comes first reads all of it.
-        let own = blocking::unblock(move || match &node.kind {
-            NodeKind::File(body) => body.hash(),
-            _ => Err(String::new()),
-        });
-        let own = own
-            .await
-            .map_err(|error| Trouble::new(Kind::Transfer, error))?;
-        if own == theirs {
+        let own = hash_here(Arc::clone(&goals[index].node));
+        if elsewhere::patiently(site, own).await? == theirs {
             same.insert(index);
         }
     }
     Ok(same)
+}
+
+/// Returns the hash of a file here. Whoever comes first reads all of it; others wait meanwhile.
+async fn hash_here(node: Arc<Node>) -> Result<Hash, Trouble> {
+    /// More at once would only wait for the disk.
+    static TURNS: Semaphore = Semaphore::new(2);
+    let _turn = TURNS.acquire().await;
+    let hash = blocking::unblock(move || match &node.kind {
+        NodeKind::File(body) => body.hash(),
+        _ => Err(String::new()),
+    });
+    let hash = hash.await;
+    hash.map_err(|error| Trouble::new(Kind::Transfer, error))
 }
 
 /// Returns what has to be done for a goal, if anything.

@@ -10,7 +10,7 @@ use super::Job;
 use super::listed::is_of_the_path;
 use crate::outcome::Kind;
 use crate::transfer::keep::{Keep, KeepError, Part};
-use crate::transfer::{Gauge, Site, Trouble, Way, shown};
+use crate::transfer::{Gauge, Site, Trouble, Way, elsewhere, shown};
 
 /// Files on their way.
 pub(super) struct Batch<'k> {
@@ -194,8 +194,11 @@ impl<'k> Batch<'k> {
             let (Some(told), Some(part)) = (told, &self.parts[index]) else {
                 continue;
             };
-            let here = part.hash().await;
-            let here = here.map_err(|error| error.trouble(&self.keep.place(part.path())))?;
+            let here = async {
+                let here = part.hash().await;
+                here.map_err(|error| error.trouble(&self.keep.place(part.path())))
+            };
+            let here = elsewhere::patiently(site, here).await?;
             if here != told
                 && let Some(part) = self.parts[index].take()
             {

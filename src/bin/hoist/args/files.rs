@@ -119,10 +119,10 @@ pub(crate) struct Putting {
 #[command(next_help_heading = "Applying safely")]
 pub(crate) struct Applying {
     /// After a change execute CMD; if it fails, put back what was there: 'nginx -t'
-    #[arg(long, value_name = "CMD", value_parser = values::words)]
+    #[arg(long, value_name = "CMD", value_parser = values::plain_words)]
     pub check: Option<Words>,
     /// After that execute CMD; if it fails, put back what was there, and again
-    #[arg(long, value_name = "CMD", value_parser = values::words)]
+    #[arg(long, value_name = "CMD", value_parser = values::plain_words)]
     pub then: Option<Words>,
     /// Keep what is replaced as NAME.TIME~
     #[arg(long)]

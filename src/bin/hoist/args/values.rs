@@ -67,6 +67,17 @@ pub(super) fn words(text: &str) -> Result<Words, String> {
     Ok(Words(words))
 }
 
+/// Splits a command line that no shell acts on: what only a shell would understand is refused.
+pub(super) fn plain_words(text: &str) -> Result<Words, String> {
+    match quote::unquoted_syntax(text) {
+        Some(syntax) => Err(format!(
+            "`{}`: {syntax}; have a shell act on it: sh -c '...'",
+            escaped(text)
+        )),
+        None => words(text),
+    }
+}
+
 /// Reads the name of an account, or `none`.
 pub(super) fn user_or_none(text: &str) -> Result<Bound<UserName>, String> {
     bound(text, |text| {
@@ -332,6 +343,16 @@ mod tests {
         }
         for text in ["", "k", "1m", "1.5G", "-1", "1Kib", "99999999999T", "1 k"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_only_a_shell_understands_is_refused() {
+        let words = plain_words("nginx -t -c '/etc/a b'").unwrap();
+        assert_eq!(words.0, ["nginx", "-t", "-c", "/etc/a b"]);
+        assert!(plain_words("sh -c 'a; b'").is_ok());
+        for text in ["a; b", "a && b", "a | b", "a $B", ""] {
+            assert!(plain_words(text).is_err(), "{text}");
         }
     }
 
