@@ -504,9 +504,9 @@ fn is_never_seen_half(fleet: &Fleet) {
         let sources = sources.iter().rev().cycle().take(20);
         let all: Vec<Ended> = sources.map(|src| put(fleet, "", &[src], &dest)).collect();
         is_over.store(true, Ordering::Relaxed);
-        all.iter().for_each(|ended| {
+        for ended in all {
             ended.code(0);
-        });
+        }
         assert!(reader.join().unwrap() > 20);
     });
 }

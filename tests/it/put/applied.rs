@@ -28,6 +28,10 @@ fn lines(tree: &Tree, name: &str) -> Vec<String> {
 }
 
 /// Checks of all outcomes, with the host `web1`.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, each part on what came before"
+)]
 fn is_checked_and_undone(fleet: &Fleet) {
     let tree = fleet.tree();
     let there = tree.folder("there");
@@ -209,6 +213,10 @@ fn a_host_finishes_without_a_link() {
 const PASSWORD: &str = "open sesame";
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, each part on what came before"
+)]
 fn files_of_root_are_put_with_the_rights_of_root() {
     in_namespace!(|namespace: &Namespace| {
         installed("sudo", "sudo");
