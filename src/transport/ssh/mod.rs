@@ -298,7 +298,9 @@ impl Inner {
         });
         link.forget_opening();
         let cipher = link.session.methods(MethodType::CryptCs);
-        let is_own = cipher != Some("chacha20-poly1305@openssh.com") || chachapoly::is_used();
+        let is_chosen = cipher == Some("chacha20-poly1305@openssh.com");
+        // A handshake that failed may not have come to use it.
+        let is_own = explained.is_err() || !is_chosen || chachapoly::is_used();
         debug_assert!(
             is_own,
             "libssh2 must not have been linked with its own cipher"
