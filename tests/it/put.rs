@@ -383,11 +383,14 @@ fn what_is_wrong_beforehand_is_told_before_anybody_is_asked() {
         ("put a /tmp/{rakc}/", &["`/tmp/{rakc}/`", "no `rakc`"][..]),
         ("put {rakc} /tmp/", &["no `rakc`"]),
         ("put --template dir /tmp", &["dir/t:2:", "host.nmae"]),
-        ("put --delete dir/ /", &["--delete is not done in `/`"]),
+        (
+            "put --delete dir/ /",
+            &["--delete is not done in all of `/`"],
+        ),
         ("put --delete a /tmp", &["--delete needs a folder"]),
         ("put missing /tmp", &["missing"]),
         ("put a other/a /tmp", &["two sources are called `a`"]),
-        ("put a ''", &["<SRC... DEST> needs a value"]),
+        ("put a ''", &["<DEST> needs a value"]),
         ("put --mode 9 a /tmp", &[]),
     ] {
         let ended = fleet.hoist(line.trim_end());
@@ -478,7 +481,10 @@ fn nothing_is_removed_in_what_turns_out_to_be_the_root() {
         for host in ["web1", "web2"] {
             ended.became(host, "failed", "transfer");
             let message = ended.record(host).text("message");
-            assert!(message.contains("--delete is not done in `/`"), "{message}");
+            assert!(
+                message.contains("--delete is not done in all of `/`"),
+                "{message}"
+            );
         }
     }
 }

@@ -163,7 +163,7 @@ fn is_stopped_and_leaves_nothing(fleet: &Fleet) {
     fleet.tree().write("there/big", "old");
     let src = big(fleet.tree(), 400);
     let running = fleet
-        .argv(words("--events", &[&src], there.clone().into()))
+        .argv(words("--events --grace 0s", &[&src], there.clone().into()))
         .start();
     running.shows(MOVED);
     running.signal(Signal::INT);

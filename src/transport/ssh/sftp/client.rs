@@ -28,10 +28,8 @@ use super::words;
 use crate::transport::READ_BYTES;
 use crate::transport::files::FileError;
 
-/// How often at most something is moved before answers are looked at again.
-const ROUNDS: usize = 16;
-/// After so many rounds, of all lanes, other hosts have their turn.
-const ROUNDS_PER_TURN: usize = 32;
+/// After so many pieces the worker's other hosts have their turn.
+const ROUNDS: usize = 64;
 /// Most bytes of what the host says beside the protocol that are kept.
 const MOST_SAID: usize = 512;
 /// The streams of a channel (RFC 4254 §5.2).
@@ -185,7 +183,7 @@ impl Client {
             None => true,
             Some((lane, waker)) => *lane == own || waker.will_wake(cx.waker()),
         };
-        loop {
+        for _ in 0..4 {
             let waiting = state.lanes.get_mut(&own);
             if let Some(answer) = waiting.and_then(|lane| lane.answers.pop_front()) {
                 return Poll::Ready(Ok(Some(answer)));
@@ -198,12 +196,6 @@ impl Client {
             }
             if state.is_dirty || state.waits_for(own) {
                 may_drive = true;
-                if state.rounds > ROUNDS_PER_TURN {
-                    state.rounds = 0;
-                    // However much there is to do, the worker's other hosts have their turn.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
                 match self.work(state, own, hand) {
                     Ok(true) => continue,
                     Ok(false) => {}
@@ -220,12 +212,14 @@ impl Client {
                 Poll::Ready(Ok(())) => state.is_dirty = true,
                 Poll::Ready(Err(error)) => state.break_with(error),
                 Poll::Pending => {
-                    state.rounds = 0;
                     state.driver = Some((own, cx.waker().clone()));
                     return Poll::Pending;
                 }
             }
         }
+        // However much there is to do, the worker's other hosts have their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Waits for the host, and asks it for signs of life.
@@ -258,7 +252,6 @@ impl Client {
         inbox::begin_turn();
         let mut is_fresh = true;
         for _ in 0..ROUNDS {
-            state.rounds += 1;
             if self.link.is_put_off() {
                 // A read would first enlarge the window, which has to wait for what was put off. An
                 // error shows in the read as well.

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 
+use futures_lite::future::yield_now;
+
 use super::client::Client;
 use super::greeting::Abilities;
-use super::lane::{Lane, text, unexpected};
+use super::lane::{ANSWERS_PER_TURN, Lane, text, unexpected};
 use super::state::{Hand, Undo};
 use super::wire::{Malformed, OPEN_READ, Reply, Request, STATUS_EOF, Setting};
 use super::words;
@@ -38,12 +40,17 @@ pub(super) async fn fetch(
     let handle = lane.open(&open, Undo::default(), NOT_READ).await?;
     let mut taking = Taking::new(sink, offset, abilities.read_bytes);
     let look = lane.ask(&Request::LookAtOpen(handle.bytes()));
+    let mut turn = 0_usize;
     loop {
         while let Some((offset, length)) = taking.next_read() {
             let id = lane.ask(&Request::Read(handle.bytes(), offset, length));
             taking.asked(id, length);
         }
         if let Some(answer) = lane.next(&mut taking).await? {
+            turn += 1;
+            if turn.is_multiple_of(ANSWERS_PER_TURN) {
+                yield_now().await;
+            }
             match answer.reply {
                 Reply::Attributes(known) => taking.learn(known.size),
                 _ if answer.id == look => {}

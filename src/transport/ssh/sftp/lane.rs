@@ -11,6 +11,9 @@ use super::wire::{Known, Malformed, Reply, Request, STATUS_OK, Setting};
 use super::words::{self, FAILURE};
 use crate::transport::files::{FileError, FileReason};
 
+/// After so many answers in a row the worker's other hosts have their turn.
+pub(super) const ANSWERS_PER_TURN: usize = 8;
+
 /// Longest path, or paths, of a request: what every server takes (§3) without what is around it.
 const MAX_TEXT: usize = 32 * 1024;
 

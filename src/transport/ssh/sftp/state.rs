@@ -99,8 +99,6 @@ pub(super) struct State {
     pub(super) is_ended: bool,
     /// Something may be moved without waiting.
     pub(super) is_dirty: bool,
-    /// How often something was moved since somebody had to wait.
-    pub(super) rounds: usize,
     /// Who watches the socket.
     pub(super) driver: Option<(u32, Waker)>,
     /// Goes off when the host is to be asked for a sign of life.

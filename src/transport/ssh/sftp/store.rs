@@ -4,9 +4,11 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use futures_lite::future::yield_now;
+
 use super::Sftp;
 use super::client::Client;
-use super::lane::{Handle, Lane, PRIVATE, accept, text, unexpected};
+use super::lane::{ANSWERS_PER_TURN, Handle, Lane, PRIVATE, accept, text, unexpected};
 use super::state::{Hand, Part, Undo};
 use super::wire::{OPEN_NEW, Reply, Request, Setting};
 use super::words::{self, FAILURE};
@@ -73,6 +75,7 @@ async fn write(
     wanted: Wanted,
 ) -> Result<(), FileError> {
     let mut ending: Option<Ending> = None;
+    let mut turn = 0_usize;
     loop {
         if let Some(error) = giving.failure.take() {
             let message = format!("cannot read what is sent: {error}");
@@ -87,6 +90,10 @@ async fn write(
         let Some(answer) = lane.next(giving).await? else {
             continue;
         };
+        turn += 1;
+        if turn.is_multiple_of(ANSWERS_PER_TURN) {
+            yield_now().await;
+        }
         match &mut ending {
             Some(ending) if ending.is_answered_by(answer.id) => {
                 ending.check(answer.id, &answer.reply, giving.length)?;
