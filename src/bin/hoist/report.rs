@@ -288,7 +288,7 @@ mod tests {
         assert_snapshot!(refused(&["completions"]), @"hoist: the following required arguments were not provided: <SHELL>; see `hoist completions --help`");
         assert_snapshot!(refused(&["completions", "tcsh"]), @"hoist: <SHELL>: `tcsh` is not one of bash, zsh, fish; did you mean `zsh`?");
         assert_snapshot!(refused(&["put"]), @"hoist: the following required arguments were not provided: <SRC>... <DEST>; see `hoist put --help`");
-        assert_snapshot!(refused(&["get", "a"]), @"hoist: <SRC... DIR> needs at least 2 words and was given 1; see `hoist get --help`");
+        assert_snapshot!(refused(&["get", "a"]), @"hoist: the following required arguments were not provided: <SRC>; see `hoist get --help`");
         assert_snapshot!(refused(&["put", "a", ""]), @"hoist: <DEST> needs a value");
         assert_snapshot!(refused(&["man", "run", "hosts"]), @"hoist: `hosts` is one argument too many; see `hoist man --help`");
     }
