@@ -382,7 +382,14 @@ fn a_person_is_asked_about_the_bastion_once_and_then_about_those_behind_it() {
     running.type_in("y\n");
     let ended = running.wait(PATIENCE);
     ended.code(0);
-    assert_eq!(site.fleet.known_hosts().lines().count(), 3, "{ended}");
+    let known = site.fleet.known_hosts();
+    let mut lines: Vec<&str> = known.lines().collect();
+    if transport() == "openssh" {
+        // Two `ssh` at once each remember the bastion.
+        lines.sort_unstable();
+        lines.dedup();
+    }
+    assert_eq!(lines.len(), 3, "{ended}");
 }
 
 /// Freezes a bastion under three commands, and checks what becomes of them.

@@ -481,10 +481,7 @@ fn nothing_is_removed_in_what_turns_out_to_be_the_root() {
         for host in ["web1", "web2"] {
             ended.became(host, "failed", "transfer");
             let message = ended.record(host).text("message");
-            assert!(
-                message.contains("--delete is not done in all of `/`"),
-                "{message}"
-            );
+            assert!(message.contains("--delete is not done in `/`"), "{message}");
         }
     }
 }
