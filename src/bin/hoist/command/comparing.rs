@@ -11,29 +11,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hoist::engine::{self, Ask, Cancel};
 use hoist::event::{Event, EventKind, HostIndex, Listener, RunId};
 use hoist::host::{Endpoint, HostName, escaped};
 use hoist::hostset::HostSet;
 use hoist::outcome::{Kind, Outcome, Summary};
-use hoist::plan::{Limits, Plan};
+use hoist::plan::Plan;
 use hoist::quote;
 use hoist::remote::{Command, Exec, Pipe};
 use hoist::render::sanitize;
 use hoist::spool::{Spool, Store};
-use hoist::transport::UnknownKey;
 
 use super::placeholders;
 use super::reaching::{self, Reaching, Required};
-use super::run::signals::Watch;
-use super::run::{self, host_keys, rights, room};
+use super::run::{Attended, limits, rights, room};
 use super::selecting::{self, Chosen};
 use super::unified::{Side, unified};
 use crate::args::Render;
 use crate::exit_code::{self, Rule};
 use crate::report::{Failure, note};
 use crate::settings::{Environment, Origins};
-use crate::ui::prompt;
 use crate::ui::{Progress, Terminal};
 
 /// The longest file that is compared.
@@ -93,13 +89,13 @@ impl Comparison<'_> {
             .reaching()
             .resolve(chosen.hosts, chosen.inventory.as_deref())?;
         let plan = self.plan(hosts, exec, commands);
-        let folder = self.environment.temporary.as_deref();
+        let folder = self.environment.spool_folder();
         let mut found = Found {
             texts,
             paths: &paths,
             name: self.name(),
             mark: mark.into_bytes(),
-            store: Store::new(folder.unwrap_or(Path::new("/var/tmp")).to_owned()),
+            store: Store::new(folder.to_owned()),
             pipes: HashMap::new(),
             diffs: vec![None; plan.hosts.len()],
             known: HashSet::new(),
@@ -153,32 +149,18 @@ impl Comparison<'_> {
         required: &Required,
         found: &mut Found<'_>,
     ) -> Result<Summary, Failure> {
-        let threads = run::OWN_THREADS + usize::from(run::has_jumps(&plan));
-        engine::check_threads(&plan, threads).map_err(Failure::own)?;
-        let cancel = Cancel::new();
-        let watch = Watch::start(&cancel).map_err(|error| run::unwatched(&error))?;
+        let terminal = Terminal::detect();
+        let attended = Attended::start(&plan, terminal)?;
         let ways = self.reaching().credentials(&plan.hosts, required)?;
         let login = ways.ssh.password.as_ref();
         rights::give_password(&mut plan, &self.render.rights, self.origins, login)?;
         let transports = reaching::transports(ways, &plan)?;
 
-        let terminal = Terminal::detect();
         let mut progress = Progress::new(plan.hosts.len(), terminal.is_stderr, false);
         let notes = progress.notes();
-        let begun = watch.begin(notes.clone(), plan.limits.grace);
-        begun.map_err(|error| run::unwatched(&error))?;
-        let mut ask = |keys: &[UnknownKey]| host_keys::ask(keys, &watch, &notes);
-        let ask: Option<Ask<'_>> = if terminal.is_stderr && prompt::is_possible() {
-            Some(&mut ask)
-        } else {
-            None
-        };
         let listeners: &mut [&mut dyn Listener] = &mut [&mut progress, found];
-        let worked = engine::run(&plan, &transports, &cancel, listeners, ask);
-        let signalled = watch.end();
-        let mut summary: Summary = worked.map_err(Failure::own)?;
-        summary.stopped_by = signalled.or(summary.stopped_by);
-        Ok(summary)
+        let worked = attended.work(&plan, &transports, &notes, listeners)?;
+        worked.summary()
     }
 
     /// Returns the template's name as it stands in diffs.
@@ -191,17 +173,10 @@ impl Comparison<'_> {
 
     fn plan(&self, hosts: Vec<Endpoint>, exec: Exec, commands: Vec<Command>) -> Plan {
         let pacing = &self.render.pacing;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let fan_out = room::Room::find(pacing.fan_out.get(), &hosts, 0).fan_out;
         Plan {
             run: RunId::new(SystemTime::now(), fastrand::u32(..)),
-            limits: Limits {
-                fan_out: room::Room::find(pacing.fan_out.get(), &hosts, 0).fan_out,
-                handshakes: run::HANDSHAKES_PER_CORE * cores,
-                connect_rate: pacing.connect_rate.0,
-                connect_timeout: pacing.connect_timeout,
-                retries: pacing.retries,
-                grace: self.render.moving.grace,
-            },
+            limits: limits(pacing, fan_out, self.render.moving.grace),
             hosts,
             exec: Some(exec),
             commands,

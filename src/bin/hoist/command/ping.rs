@@ -3,23 +3,19 @@
 use std::io::{self, BufWriter, Write};
 use std::time::{Duration, SystemTime};
 
-use hoist::engine::{self, Ask, Cancel};
 use hoist::event::{Event, EventKind, Listener, RunId};
 use hoist::host::{Endpoint, escaped};
-use hoist::outcome::{Login, Outcome, Summary};
-use hoist::plan::{Limits, Plan};
-use hoist::transport::UnknownKey;
+use hoist::outcome::{Login, Outcome};
+use hoist::plan::Plan;
 use serde_json::{Map, Value, json};
 
 use super::reaching::{self, Reaching, Ways};
-use super::run::signals::Watch;
-use super::run::{self, host_keys, room};
+use super::run::{Attended, limits, room};
 use super::{columns, selecting};
 use crate::args::{Pacing, Ping, PingFormat};
 use crate::exit_code::{self, Rule};
 use crate::report::Failure;
 use crate::settings::{Environment, Origins};
-use crate::ui::prompt;
 use crate::ui::{Progress, Terminal};
 
 /// How long hosts being logged in to may go on after Ctrl-C.
@@ -40,10 +36,8 @@ pub(crate) fn run(
     };
     let (hosts, required) = reaching.resolve(chosen.hosts, chosen.inventory.as_deref())?;
     let plan = plan(&ping.pacing, hosts);
-    let threads = run::OWN_THREADS + usize::from(run::has_jumps(&plan));
-    engine::check_threads(&plan, threads).map_err(Failure::own)?;
-    let cancel = Cancel::new();
-    let watch = Watch::start(&cancel).map_err(|error| run::unwatched(&error))?;
+    let terminal = Terminal::detect();
+    let attended = Attended::start(&plan, terminal)?;
     let ways = if ping.tcp {
         Ways::only_dialling()
     } else {
@@ -51,28 +45,12 @@ pub(crate) fn run(
     };
     let transports = reaching::transports(ways, &plan)?;
 
-    let terminal = Terminal::detect();
     let mut progress = Progress::new(plan.hosts.len(), terminal.is_stderr, false);
     let notes = progress.notes();
-    let begun = watch.begin(notes.clone(), GRACE);
-    begun.map_err(|error| run::unwatched(&error))?;
-    let mut ask = |keys: &[UnknownKey]| host_keys::ask(keys, &watch, &notes);
-    let ask: Option<Ask<'_>> = if terminal.is_stderr && prompt::is_possible() {
-        Some(&mut ask)
-    } else {
-        None
-    };
     let mut answers = Answers::new(plan.hosts.len());
-    let worked = engine::run(
-        &plan,
-        &transports,
-        &cancel,
-        &mut [&mut progress, &mut answers],
-        ask,
-    );
-    let signalled = watch.end();
-    let mut summary: Summary = worked.map_err(Failure::own)?;
-    summary.stopped_by = signalled.or(summary.stopped_by);
+    let listeners: &mut [&mut dyn Listener] = &mut [&mut progress, &mut answers];
+    let worked = attended.work(&plan, &transports, &notes, listeners)?;
+    let summary = worked.summary()?;
     let mut out = BufWriter::new(io::stdout().lock());
     let printed = answers.print(&plan, ping.output, &mut out);
     printed
@@ -82,17 +60,10 @@ pub(crate) fn run(
 }
 
 fn plan(pacing: &Pacing, hosts: Vec<Endpoint>) -> Plan {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let fan_out = room::Room::find(pacing.fan_out.get(), &hosts, 0).fan_out;
     Plan {
         run: RunId::new(SystemTime::now(), fastrand::u32(..)),
-        limits: Limits {
-            fan_out: room::Room::find(pacing.fan_out.get(), &hosts, 0).fan_out,
-            handshakes: run::HANDSHAKES_PER_CORE * cores,
-            connect_rate: pacing.connect_rate.0,
-            connect_timeout: pacing.connect_timeout,
-            retries: pacing.retries,
-            grace: GRACE,
-        },
+        limits: limits(pacing, fan_out, GRACE),
         hosts,
         exec: None,
         commands: Vec::new(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Layer, Reader, SettingsError, is_repeatable, is_switch};
 
@@ -36,6 +36,12 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
+    /// Returns where files that outgrow memory go.
+    pub(crate) fn spool_folder(&self) -> &Path {
+        // Not /tmp: there, large outputs often are memory again.
+        self.temporary.as_deref().unwrap_or(Path::new("/var/tmp"))
+    }
+
     /// Reads hoist's own environment.
     pub(crate) fn read() -> Self {
         #[allow(clippy::disallowed_methods, reason = "the one place")]

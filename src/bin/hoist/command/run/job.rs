@@ -1,24 +1,20 @@
 //! What all work on hosts has in common: from the hosts that were chosen to the exit code.
 
 use std::ffi::OsString;
-use std::io;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use hoist::engine::{self, Ask, Cancel};
 use hoist::event::RunId;
-use hoist::host::{Route, TransportName};
 use hoist::hostset::{HostSet, Login};
 use hoist::outcome::Summary;
 use hoist::plan::{Limits, Plan, Transfer};
 use hoist::remote::{Command, Exec};
 use hoist::render::Format;
 use hoist::spool::Store;
-use hoist::transport::{Transports, UnknownKey};
+use hoist::transport::Transports;
 
+use super::attended::Attended;
 use super::outputs::{Outputs, Surroundings};
-use super::signals::Watch;
-use super::{again, host_keys, rights, room};
+use super::{again, attended, rights, room};
 use crate::args::{Connecting, Pacing, Rights, Selecting, Showing};
 use crate::command::reaching::{self, Reaching, Required};
 use crate::command::selecting::{self, Chosen};
@@ -27,16 +23,13 @@ use crate::exit_code;
 use crate::report::{Failure, note};
 use crate::settings::{Environment, Origin, Origins};
 use crate::ui::Terminal;
-use crate::ui::prompt::{self, Question};
+use crate::ui::prompt::Question;
 
 /// Work on a whole inventory larger than this is confirmed first, if somebody is there.
 const UNCONFIRMED_HOSTS: usize = 100;
 
-/// Threads of the program itself: signals, the writer of stdout, progress.
-pub(in crate::command) const OWN_THREADS: usize = 3;
-
 /// Handshakes in flight at first, for each core.
-pub(in crate::command) const HANDSHAKES_PER_CORE: usize = 32;
+const HANDSHAKES_PER_CORE: usize = 32;
 
 /// More hosts at once than this get a smaller receive window each.
 const WIDE_FAN_OUT: usize = 500;
@@ -95,13 +88,6 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Returns where files that outgrow memory go.
-    pub(super) fn folder(&self) -> &Path {
-        let chosen = self.environment.temporary.as_deref();
-        // Not /tmp: there, large outputs often are memory again.
-        chosen.unwrap_or(Path::new("/var/tmp"))
-    }
-
     /// Decides everything that can be decided without contacting anybody.
     pub(in crate::command) fn plan(
         &self,
@@ -131,21 +117,13 @@ impl Job<'_> {
                 room.fan_out
             ));
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let plan = Plan {
             run: RunId::new(SystemTime::now(), fastrand::u32(..)),
             hosts,
             exec: orders.exec,
             commands: orders.commands,
             transfer: orders.transfer,
-            limits: Limits {
-                fan_out: room.fan_out,
-                handshakes: HANDSHAKES_PER_CORE * cores,
-                connect_rate: pacing.connect_rate.0,
-                connect_timeout: pacing.connect_timeout,
-                retries: pacing.retries,
-                grace: self.grace,
-            },
+            limits: limits(pacing, room.fan_out, self.grace),
         };
         Ok(Prepared {
             plan,
@@ -177,12 +155,8 @@ impl Job<'_> {
 
     /// Asks whether all of these hosts are meant; yes where nobody can be asked.
     fn is_confirmed(&self, question: &str, hosts: usize) -> bool {
-        let is_asked = !self.is_sure && self.is_person_there();
+        let is_asked = !self.is_sure && attended::is_person_there(self.terminal);
         !is_asked || Question::new().ask(&format!("{question} all {hosts} hosts?"))
-    }
-
-    fn is_person_there(&self) -> bool {
-        self.terminal.is_stderr && prompt::is_possible()
     }
 
     /// Works the plan, tells what became of it, and returns the exit code.
@@ -205,38 +179,25 @@ impl Job<'_> {
             return Err(Failure::usage("nothing was done").hint("select hosts with `-w`"));
         }
         let typed = typed.filter(|_| !prepared.has_logins);
-        engine::check_threads(&plan, OWN_THREADS + usize::from(has_jumps(&plan)))
-            .map_err(Failure::own)?;
-        let cancel = Cancel::new();
-        let watch = Watch::start(&cancel).map_err(|error| unwatched(&error))?;
+        let attended = Attended::start(&plan, self.terminal)?;
         let transports = self.transports(&mut plan, &required)?;
         let plan = &plan;
-        let store = Store::new(self.folder().to_owned());
+        let store = Store::new(self.environment.spool_folder().to_owned());
         let around = Surroundings {
             origins: self.origins,
             environment: self.environment,
             terminal: self.terminal,
             store: &store,
-            cancel: &cancel,
+            cancel: &attended.cancel,
         };
         let mut outputs = Outputs::open(plan, self.showing, &around)?;
         let notes = outputs.notes();
-        let begun = watch.begin(notes.clone(), plan.limits.grace);
-        begun.map_err(|error| unwatched(&error))?;
-
-        let mut ask = |keys: &[UnknownKey]| host_keys::ask(keys, &watch, &notes);
-        let ask: Option<Ask<'_>> = if self.is_person_there() {
-            Some(&mut ask)
-        } else {
-            None
-        };
         let listeners = &mut outputs.listeners();
-        let worked = engine::run(plan, &transports, &cancel, listeners, ask);
-        let signalled = watch.end();
+        let worked = attended.work(plan, &transports, &notes, listeners)?;
         let again = |failed: &HostSet| again::line(self.origins, typed?, failed);
-        let is_recorded = outputs.close(plan, &worked, again);
-        let mut summary = worked.unwrap_or_else(|_| Summary::default());
-        summary.stopped_by = signalled.or(summary.stopped_by);
+        let is_recorded = outputs.close(plan, &worked.summary, again);
+        let mut summary = worked.summary.unwrap_or_else(|_| Summary::default());
+        summary.stopped_by = worked.signalled.or(summary.stopped_by);
         Ok(exit_code::of_run(&summary, is_recorded, self.showing.exit))
     }
 
@@ -253,15 +214,15 @@ impl Job<'_> {
     }
 }
 
-/// Whether some host is behind a jump host that hoist itself goes through: those have a thread of
-/// their own.
-pub(in crate::command) fn has_jumps(plan: &Plan) -> bool {
-    let mut hosts = plan.hosts.iter();
-    hosts.any(|host| {
-        host.transport == TransportName::Ssh && matches!(host.ssh.route, Route::Jump(_))
-    })
-}
-
-pub(in crate::command) fn unwatched(error: &io::Error) -> Failure {
-    Failure::own(format!("cannot watch for signals: {error}"))
+/// Returns how hard to go, so many hosts at once.
+pub(in crate::command) fn limits(pacing: &Pacing, fan_out: usize, grace: Duration) -> Limits {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Limits {
+        fan_out,
+        handshakes: HANDSHAKES_PER_CORE * cores,
+        connect_rate: pacing.connect_rate.0,
+        connect_timeout: pacing.connect_timeout,
+        retries: pacing.retries,
+        grace,
+    }
 }

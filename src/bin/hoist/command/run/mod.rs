@@ -23,17 +23,19 @@ use crate::settings::{Environment, Origins};
 use crate::ui::Terminal;
 
 mod again;
+mod attended;
 mod dry_run;
-pub(super) mod host_keys;
+mod host_keys;
 mod job;
 mod outputs;
 pub(super) mod rights;
 pub(super) mod room;
-pub(super) mod signals;
+mod signals;
 mod stdin;
 mod words;
 
-pub(super) use job::{HANDSHAKES_PER_CORE, Job, OWN_THREADS, Orders, has_jumps, unwatched};
+pub(super) use attended::Attended;
+pub(super) use job::{Job, Orders, limits};
 
 use words::Words;
 
@@ -143,7 +145,10 @@ impl Commands<'_> {
                 .map(|set| (set.name.clone(), set.value.clone()))
                 .collect(),
             elevation: rights::elevation(self.job.rights, self.job.origins)?,
-            stdin: stdin::open(executing.stdin.as_deref(), self.job.folder())?,
+            stdin: stdin::open(
+                executing.stdin.as_deref(),
+                self.job.environment.spool_folder(),
+            )?,
             max_output: self.limiting.max_output.0,
             timeout: self.limiting.timeout.0,
             ..Exec::new(command)
