@@ -169,20 +169,13 @@ pub(crate) fn reason(error: &clap::Error) -> String {
             "{name} and {} exclude each other",
             without_value(&text(ContextKind::PriorArg))
         ),
-        ErrorKind::TooFewValues if flag.starts_with('<') => {
-            let (least, given) = (
-                text(ContextKind::MinValues),
-                text(ContextKind::ActualNumValues),
-            );
-            format!("{name} needs at least {least} words and was given {given}")
-        }
-        // clap names what takes many words once for each that it needs.
+        // clap adds dots to the name of what takes many words.
         ErrorKind::MissingRequiredArgument => first_paragraph(error).replace(&flag, name),
         _ => first_paragraph(error),
     }
 }
 
-/// Returns `--flag` of `--flag <VALUE>`, and `<A... B>` of `<A... B> <A... B>...`.
+/// Returns `--flag` of `--flag <VALUE>`, and `<WORD>` of `<WORD>...`.
 fn without_value(flag: &str) -> &str {
     match flag.split_once('>') {
         Some((words, _)) if flag.starts_with('<') => &flag[..=words.len()],

@@ -13,7 +13,6 @@ use std::time::SystemTime;
 
 use hoist::event::{Event, EventKind, HostIndex, Listener, RunId};
 use hoist::host::{Endpoint, HostName, escaped};
-use hoist::hostset::HostSet;
 use hoist::outcome::{Kind, Outcome, Summary};
 use hoist::plan::Plan;
 use hoist::quote;
@@ -23,6 +22,7 @@ use hoist::spool::{Spool, Store};
 
 use super::placeholders;
 use super::reaching::{self, Reaching, Required};
+use super::render::grouped;
 use super::run::{Attended, limits, rights, room};
 use super::selecting::{self, Chosen};
 use super::unified::{Side, unified};
@@ -314,20 +314,13 @@ impl Found<'_> {
 
     /// Prints equal diffs once, under the hosts that have them.
     fn print(&self, is_terminal: bool, out: &mut impl Write) -> io::Result<()> {
-        let mut order: Vec<&[u8]> = Vec::new();
-        let mut hosts: HashMap<&[u8], HostSet> = HashMap::new();
-        for ((name, _), diff) in self.texts.iter().zip(&self.diffs) {
-            let Some(diff) = diff.as_deref().filter(|diff| !diff.is_empty()) else {
-                continue;
-            };
-            let set = hosts.entry(diff).or_insert_with(|| {
-                order.push(diff);
-                HostSet::default()
-            });
-            set.insert(name.clone());
-        }
-        for diff in order {
-            writeln!(out, "# {}", hosts[diff].fold())?;
+        let diffs = self.texts.iter().zip(&self.diffs);
+        let differing = diffs.filter_map(|((name, _), diff)| {
+            let diff = diff.as_deref().filter(|diff| !diff.is_empty())?;
+            Some((name, diff))
+        });
+        for (diff, hosts) in grouped(differing) {
+            writeln!(out, "# {}", hosts.fold())?;
             if is_terminal {
                 out.write_all(sanitize(diff).as_bytes())?;
             } else {

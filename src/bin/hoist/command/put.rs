@@ -1,6 +1,6 @@
 //! `hoist put`: files and folders on every selected host.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -127,20 +127,15 @@ fn check_dest(dest: &Path, deletes: bool) -> Result<(), Failure> {
 
 /// Refuses two things that would take each other's place.
 fn check_names(trees: &[Arc<Tree>]) -> Result<(), Failure> {
-    let mut seen: HashMap<OsString, bool> = HashMap::new();
+    let mut seen: HashSet<&OsStr> = HashSet::new();
     for tree in trees {
         let names: Vec<&OsStr> = match &tree.name {
             Some(name) => vec![name],
             // What is in it comes to lie beside the others.
             None => tree.nodes.iter().filter_map(|node| first(node)).collect(),
         };
-        let mut own: Vec<&OsStr> = Vec::new();
         for name in names {
-            if own.contains(&name) {
-                continue;
-            }
-            own.push(name);
-            if seen.insert(name.to_owned(), true).is_some() {
+            if !seen.insert(name) {
                 let name = escaped(&name.to_string_lossy());
                 return Err(Failure::usage(format!("two sources are called `{name}`"))
                     .hint("put them there one after the other, or give them names of their own"));

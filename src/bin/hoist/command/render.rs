@@ -1,7 +1,8 @@
 //! `hoist render`: what a template comes to for each host. Nobody is contacted, unless it is to be
 //! compared with what hosts have.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
@@ -81,41 +82,38 @@ fn texts(
     scene: &Scene,
     hosts: &[Selected],
 ) -> Result<Vec<(HostName, Arc<str>)>, Failure> {
-    let is_same_for_all = template.is_same_for_all();
-    let mut known: HashSet<Arc<str>> = HashSet::new();
-    let mut texts = Vec::with_capacity(hosts.len());
-    for Selected { host, .. } in hosts {
-        let text = match known.iter().next() {
-            Some(text) if is_same_for_all => Arc::clone(text),
-            _ => {
-                let text = template.render(scene, host).map_err(Failure::usage)?;
-                let text = known.get(&*text).cloned().unwrap_or_else(|| text.into());
-                known.insert(Arc::clone(&text));
-                text
-            }
-        };
-        texts.push((host.name.clone(), text));
+    let mut texts = templating::Texts::new(template, scene);
+    let hosts = hosts.iter().map(|selected| &selected.host);
+    hosts
+        .map(|host| Ok((host.name.clone(), texts.of(host)?)))
+        .collect()
+}
+
+/// Puts equal contents together, each with the hosts that have it, in the order of the first ones.
+pub(super) fn grouped<'a, T: Eq + Hash + ?Sized>(
+    contents: impl Iterator<Item = (&'a HostName, &'a T)>,
+) -> Vec<(&'a T, HostSet)> {
+    let mut groups: Vec<(&T, HostSet)> = Vec::new();
+    let mut places: HashMap<&T, usize> = HashMap::new();
+    for (name, content) in contents {
+        let place = *places.entry(content).or_insert_with(|| {
+            groups.push((content, HostSet::default()));
+            groups.len() - 1
+        });
+        groups[place].1.insert(name.clone());
     }
-    Ok(texts)
+    groups
 }
 
 /// Prints equal texts once, under the hosts that have them; a text that all have stands alone.
 fn groups(texts: &Texts, out: &mut impl Write) -> io::Result<()> {
-    let mut order: Vec<&str> = Vec::new();
-    let mut hosts: HashMap<&str, HostSet> = HashMap::new();
-    for (name, text) in texts {
-        let set = hosts.entry(text).or_insert_with(|| {
-            order.push(text);
-            HostSet::default()
-        });
-        set.insert(name.clone());
-    }
-    for text in &order {
-        if order.len() > 1 {
-            writeln!(out, "# {}", hosts[text].fold())?;
+    let groups = grouped(texts.iter().map(|(name, text)| (name, &**text)));
+    for (text, hosts) in &groups {
+        if groups.len() > 1 {
+            writeln!(out, "# {}", hosts.fold())?;
         }
         out.write_all(text.as_bytes())?;
-        if order.len() > 1 && !text.ends_with('\n') {
+        if groups.len() > 1 && !text.ends_with('\n') {
             writeln!(out)?;
         }
     }

@@ -3,20 +3,19 @@
 //! A file is read, whole and once, and what may not be meant by its first line is told; the rest is as
 //! in `hoist run`. Nothing is contacted here.
 
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
 
-use hoist::host::{Host, escaped};
+use hoist::host::escaped;
 use hoist::remote::{self, Command};
 use hoist::selection::Selected;
-use hoist::template::{Scene, Template};
+use hoist::template::Template;
 
 use super::run::{Commands, Job, Seen, Task};
 use super::selecting;
+use super::templating::Texts;
 use crate::args::{Bound, Script};
 use crate::report::{Failure, note};
 use crate::settings::{Environment, Origins};
@@ -110,47 +109,17 @@ impl Task for Brought<'_> {
         })?;
         let template = Template::parse(&name, text).map_err(Failure::usage)?;
         let scene = scene()?;
-        let mut texts = Texts {
-            template: &template,
-            scene: &scene,
-            name: &name,
-            known: HashSet::new(),
-        };
+        let mut texts = Texts::new(&template, &scene);
         let own = hosts.iter().map(|selected| {
             let text = texts.of(&selected.host)?;
-            Ok(Command::Script(self.script.with_content(text)))
+            check_length(text.len(), &name)?;
+            Ok(Command::Script(self.script.with_content(text.into())))
         });
         own.collect()
     }
 
     fn typed(&self) -> Option<(&'static str, &[OsString])> {
         (!selecting::is_stdin(self.file.as_ref())).then_some(("script", self.typed))
-    }
-}
-
-/// What a template comes to for each host; equal texts are kept once.
-struct Texts<'a> {
-    template: &'a Template,
-    scene: &'a Scene,
-    name: &'a str,
-    known: HashSet<Arc<[u8]>>,
-}
-
-impl Texts<'_> {
-    fn of(&mut self, host: &Host) -> Result<Arc<[u8]>, Failure> {
-        let first = self.known.iter().next();
-        if let Some(text) = first.filter(|_| self.template.is_same_for_all()) {
-            return Ok(Arc::clone(text));
-        }
-        let text = self.template.render(self.scene, host);
-        let text = text.map_err(Failure::usage)?.into_bytes();
-        if let Some(text) = self.known.get(&*text) {
-            return Ok(Arc::clone(text));
-        }
-        check_length(text.len(), self.name)?;
-        let text: Arc<[u8]> = text.into();
-        self.known.insert(Arc::clone(&text));
-        Ok(text)
     }
 }
 

@@ -1,13 +1,15 @@
 //! What templates see: the inventory, `--var`, `--vars` and `--results`, read before anything else is
 //! done.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use hoist::host::Host;
 use hoist::inventory::Inventory;
-use hoist::template::Scene;
+use hoist::template::{Scene, Template};
 use serde_json::{Map, Value};
 
 use super::selecting::is_stdin;
@@ -39,6 +41,44 @@ pub(super) fn scene(
     };
     let inventory = inventory.map_or_else(|| Arc::new(Inventory::empty()), Arc::clone);
     Ok(Scene::with(inventory, vars, results))
+}
+
+/// What a template comes to for each host; equal texts are kept once.
+pub(super) struct Texts<'a> {
+    template: &'a Template,
+    scene: &'a Scene,
+    is_same_for_all: bool,
+    known: HashSet<Arc<str>>,
+}
+
+impl<'a> Texts<'a> {
+    pub(super) fn new(template: &'a Template, scene: &'a Scene) -> Self {
+        Self {
+            template,
+            scene,
+            is_same_for_all: template.is_same_for_all(),
+            known: HashSet::new(),
+        }
+    }
+
+    /// Returns the text for a host.
+    ///
+    /// # Errors
+    /// When it can't be rendered.
+    pub(super) fn of(&mut self, host: &Host) -> Result<Arc<str>, Failure> {
+        let first = self.known.iter().next();
+        if let Some(text) = first.filter(|_| self.is_same_for_all) {
+            return Ok(Arc::clone(text));
+        }
+        let text = self.template.render(self.scene, host);
+        let text = text.map_err(Failure::usage)?;
+        if let Some(text) = self.known.get(&*text) {
+            return Ok(Arc::clone(text));
+        }
+        let text: Arc<str> = text.into();
+        self.known.insert(Arc::clone(&text));
+        Ok(text)
+    }
 }
 
 /// Refuses flags about templates where nothing is one.
