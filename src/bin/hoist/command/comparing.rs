@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
+use std::hash::Hash;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::SystemTime;
 
 use hoist::event::{Event, EventKind, HostIndex, Listener, RunId};
 use hoist::host::{Endpoint, HostName, escaped};
+use hoist::hostset::HostSet;
 use hoist::outcome::{Kind, Outcome, Summary};
 use hoist::plan::Plan;
 use hoist::quote;
@@ -22,7 +24,6 @@ use hoist::spool::{Spool, Store};
 
 use super::placeholders;
 use super::reaching::{self, Reaching, Required};
-use super::render::grouped;
 use super::run::{Attended, limits, rights, room};
 use super::selecting::{self, Chosen};
 use super::unified::{Side, unified};
@@ -358,4 +359,20 @@ impl Found<'_> {
             .chain([format!("{hosts}: {}", counts.join(", "))])
             .collect()
     }
+}
+
+/// Puts equal contents together, each with the hosts that have it, in the order of the first ones.
+pub(super) fn grouped<'a, T: Eq + Hash + ?Sized>(
+    contents: impl Iterator<Item = (&'a HostName, &'a T)>,
+) -> Vec<(&'a T, HostSet)> {
+    let mut groups: Vec<(&T, HostSet)> = Vec::new();
+    let mut places: HashMap<&T, usize> = HashMap::new();
+    for (name, content) in contents {
+        let place = *places.entry(content).or_insert_with(|| {
+            groups.push((content, HostSet::default()));
+            groups.len() - 1
+        });
+        groups[place].1.insert(name.clone());
+    }
+    groups
 }

@@ -1,18 +1,16 @@
 //! `hoist render`: what a template comes to for each host. Nobody is contacted, unless it is to be
 //! compared with what hosts have.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use hoist::host::HostName;
-use hoist::hostset::HostSet;
 use hoist::selection::Selected;
 use hoist::template::{Scene, Template};
 use serde_json::json;
 
-use super::comparing::Comparison;
+use super::comparing::{Comparison, grouped};
+use super::templating::Texts;
 use super::{selecting, templating};
 use crate::args::{Render, RenderFormat, is_about_contact};
 use crate::exit_code;
@@ -75,38 +73,22 @@ fn refuse_contact(origins: &Origins) -> Result<(), Failure> {
 }
 
 /// The hosts and their texts; equal ones are kept once.
-type Texts = [(HostName, Arc<str>)];
+type Rendered = [(HostName, Arc<str>)];
 
 fn texts(
     template: &Template,
     scene: &Scene,
     hosts: &[Selected],
 ) -> Result<Vec<(HostName, Arc<str>)>, Failure> {
-    let mut texts = templating::Texts::new(template, scene);
+    let mut texts = Texts::new(template, scene);
     let hosts = hosts.iter().map(|selected| &selected.host);
     hosts
         .map(|host| Ok((host.name.clone(), texts.of(host)?)))
         .collect()
 }
 
-/// Puts equal contents together, each with the hosts that have it, in the order of the first ones.
-pub(super) fn grouped<'a, T: Eq + Hash + ?Sized>(
-    contents: impl Iterator<Item = (&'a HostName, &'a T)>,
-) -> Vec<(&'a T, HostSet)> {
-    let mut groups: Vec<(&T, HostSet)> = Vec::new();
-    let mut places: HashMap<&T, usize> = HashMap::new();
-    for (name, content) in contents {
-        let place = *places.entry(content).or_insert_with(|| {
-            groups.push((content, HostSet::default()));
-            groups.len() - 1
-        });
-        groups[place].1.insert(name.clone());
-    }
-    groups
-}
-
 /// Prints equal texts once, under the hosts that have them; a text that all have stands alone.
-fn groups(texts: &Texts, out: &mut impl Write) -> io::Result<()> {
+fn groups(texts: &Rendered, out: &mut impl Write) -> io::Result<()> {
     let groups = grouped(texts.iter().map(|(name, text)| (name, &**text)));
     for (text, hosts) in &groups {
         if groups.len() > 1 {
@@ -120,7 +102,7 @@ fn groups(texts: &Texts, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn array(texts: &Texts, out: &mut impl Write) -> io::Result<()> {
+fn array(texts: &Rendered, out: &mut impl Write) -> io::Result<()> {
     write!(out, "[")?;
     for (index, (host, text)) in texts.iter().enumerate() {
         write!(out, "{}", if index > 0 { ",\n  " } else { "\n  " })?;
@@ -129,7 +111,7 @@ fn array(texts: &Texts, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n]")
 }
 
-fn lines(texts: &Texts, out: &mut impl Write) -> io::Result<()> {
+fn lines(texts: &Rendered, out: &mut impl Write) -> io::Result<()> {
     for (host, text) in texts {
         serde_json::to_writer(&mut *out, &json!({"host": host.as_str(), "text": &**text}))?;
         writeln!(out)?;

@@ -1,5 +1,5 @@
 //! What templates see: the inventory, `--var`, `--vars` and `--results`, read before anything else is
-//! done.
+//! done; and what a template comes to for each host.
 
 use std::collections::HashSet;
 use std::fs;
