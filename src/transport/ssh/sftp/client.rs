@@ -109,10 +109,8 @@ impl Client {
                 .is_none_or(|(driver, _)| *driver == lane)
             {
                 state.driver = None;
-                let mut wakers = state.lanes.values_mut();
-                let waker = wakers.find_map(|lane| lane.waker.take());
-                state.wakes.extend(waker);
             }
+            state.rouse();
         });
     }
 
@@ -123,12 +121,18 @@ impl Client {
 
     /// Puts a request on its way whose answer nobody waits for.
     pub(super) fn forget(&self, request: &Request<'_>) {
-        self.with(|state| state.ask(NOBODY, request, Undo::default()));
+        self.with(|state| {
+            state.ask(NOBODY, request, Undo::default());
+            state.rouse();
+        });
     }
 
     /// Has a handle closed for which nobody waits.
     pub(super) fn undo(&self, handle: &[u8], undo: &Undo) {
-        self.with(|state| state.undo(handle, undo));
+        self.with(|state| {
+            state.undo(handle, undo);
+            state.rouse();
+        });
     }
 
     /// Notes that a lane has data to send.
@@ -197,7 +201,11 @@ impl Client {
             if state.is_dirty || state.waits_for(own) {
                 may_drive = true;
                 match self.work(state, own, hand) {
-                    Ok(true) => continue,
+                    Ok(true) => {
+                        // Whoever goes on, nothing tells them of what is here already.
+                        state.is_dirty = true;
+                        continue;
+                    }
                     Ok(false) => {}
                     Err(error) => {
                         state.break_with(error);

@@ -185,6 +185,20 @@ impl State {
         self.wakes.extend(waker);
     }
 
+    /// Sees to it that somebody goes on when a lane leaves: it may have left something that can be moved,
+    /// of which the socket tells the driver nothing, or have been the driver itself.
+    pub(super) fn rouse(&mut self) {
+        let waker = match &self.driver {
+            Some(_) if !self.is_dirty => None,
+            Some((_, waker)) => Some(waker.clone()),
+            None => {
+                let mut lanes = self.lanes.values_mut();
+                lanes.find_map(|lane| lane.waker.take())
+            }
+        };
+        self.wakes.extend(waker);
+    }
+
     pub(super) fn break_with(&mut self, error: FileError) {
         self.broken.get_or_insert(error);
         let wakers = self.lanes.values_mut().filter_map(|lane| lane.waker.take());
