@@ -102,13 +102,16 @@ impl Client {
             state.outgoing.turns.retain(|turn| *turn != lane);
             let is_giver = state.outgoing.body.is_some_and(|(giver, _)| giver == lane);
             // What waited for it can go on.
-            state.is_dirty |= is_giver || !state.unread.is_empty();
+            state.is_dirty |= is_giver || !state.unread.is_empty() || !state.outgoing.is_empty();
             if state
                 .driver
                 .as_ref()
                 .is_none_or(|(driver, _)| *driver == lane)
             {
                 state.driver = None;
+            }
+            if state.gatherer == Some(lane) {
+                state.gatherer = None;
             }
             state.rouse();
         });
@@ -187,6 +190,7 @@ impl Client {
             None => true,
             Some((lane, waker)) => *lane == own || waker.will_wake(cx.waker()),
         };
+        let mut is_ready = false;
         for _ in 0..4 {
             let waiting = state.lanes.get_mut(&own);
             if let Some(answer) = waiting.and_then(|lane| lane.answers.pop_front()) {
@@ -199,6 +203,12 @@ impl Client {
                 return Poll::Ready(Ok(None));
             }
             if state.is_dirty || state.waits_for(own) {
+                if !is_ready && state.gathers(own) {
+                    if state.gatherer == Some(own) {
+                        cx.waker().wake_by_ref();
+                    }
+                    return Poll::Pending;
+                }
                 may_drive = true;
                 match self.work(state, own, hand) {
                     Ok(true) => {
@@ -217,7 +227,7 @@ impl Client {
                 return Poll::Pending;
             }
             match self.poll_host(state, cx) {
-                Poll::Ready(Ok(())) => state.is_dirty = true,
+                Poll::Ready(Ok(())) => (state.is_dirty, is_ready) = (true, true),
                 Poll::Ready(Err(error)) => state.break_with(error),
                 Poll::Pending => {
                     state.driver = Some((own, cx.waker().clone()));
@@ -358,8 +368,8 @@ impl Client {
 
     /// Sends one piece, if the host has room for it.
     fn send(&self, state: &mut State, own: u32, hand: &mut dyn Hand) -> Result<bool, FileError> {
-        if state.outgoing.is_empty() {
-            state.fill(own, hand);
+        if !state.outgoing.is_offered && !state.fill(own, hand) {
+            return Ok(false);
         }
         if state.outgoing.is_empty() {
             return Ok(false);
@@ -369,10 +379,14 @@ impl Client {
     }
 
     fn write(&self, out: &mut Outgoing) -> Result<bool, i32> {
+        out.is_offered = true;
         match self.channel.write(&out.bytes[out.sent..]) {
             Ok(count) => {
                 out.sent += count;
                 self.link.count(count);
+                if out.is_empty() {
+                    out.clear();
+                }
                 Ok(count > 0)
             }
             Err(EAGAIN) => Ok(false),

@@ -15,6 +15,8 @@ use crate::transport::files::FileError;
 
 /// What libssh2 sends in one packet.
 const PIECE_BYTES: usize = 32_700;
+/// Requests go out when they are at least one in so many of those that have no answer yet.
+const COMPANY: usize = 4;
 /// Nobody's lane.
 pub(super) const NOBODY: u32 = 0;
 
@@ -99,6 +101,8 @@ pub(super) struct State {
     pub(super) is_ended: bool,
     /// Something may be moved without waiting.
     pub(super) is_dirty: bool,
+    /// Who moves what can be moved, when the others have asked as well.
+    pub(super) gatherer: Option<u32>,
     /// Who watches the socket.
     pub(super) driver: Option<(u32, Waker)>,
     /// Goes off when the host is to be asked for a sign of life.
@@ -130,8 +134,12 @@ pub(super) struct Asked {
 pub(super) struct Outgoing {
     /// Whole packets of which nothing is sent yet.
     pub(super) queued: Vec<u8>,
-    /// Being sent; stays as it is while libssh2 asks for the same bytes.
+    /// How many requests they are.
+    pub(super) requests: usize,
+    /// The piece that goes out next.
     pub(super) bytes: Vec<u8>,
+    /// libssh2 has seen the piece, and asks for the same bytes until all of it is sent.
+    pub(super) is_offered: bool,
     /// How much of it is sent.
     pub(super) sent: usize,
     /// Whose data follows, and how much of it.
@@ -143,6 +151,13 @@ pub(super) struct Outgoing {
 impl Outgoing {
     pub(super) fn is_empty(&self) -> bool {
         self.sent == self.bytes.len()
+    }
+
+    /// Begins a new piece.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.sent = 0;
+        self.is_offered = false;
     }
 }
 
@@ -159,6 +174,7 @@ impl State {
     pub(super) fn ask(&mut self, lane: u32, request: &Request<'_>, undo: Undo) -> u32 {
         let id = self.new_id();
         request.put(id, &mut self.outgoing.queued);
+        self.outgoing.requests += 1;
         let expected = request.expected();
         self.asked.insert(
             id,
@@ -172,6 +188,13 @@ impl State {
         id
     }
 
+    /// Whether queued requests go out by themselves. As long as the host has much more to answer, they
+    /// wait for company: each packet costs both sides more than what is in it.
+    fn sends_queued(&self) -> bool {
+        let out = &self.outgoing;
+        !out.queued.is_empty() && out.requests * COMPANY >= self.asked.len()
+    }
+
     /// Has a handle closed for which nobody waits.
     pub(super) fn undo(&mut self, handle: &[u8], undo: &Undo) {
         self.ask(NOBODY, &Request::Close(handle), Undo::default());
@@ -183,6 +206,18 @@ impl State {
     pub(super) fn wake(&mut self, lane: u32) {
         let waker = self.lanes.get_mut(&lane).and_then(|lane| lane.waker.take());
         self.wakes.extend(waker);
+    }
+
+    /// Whether a lane waits until the others have asked as well: what goes out together costs the host and
+    /// this side far less than piece by piece. The first that comes is the gatherer: when it comes back,
+    /// it moves what there is.
+    pub(super) fn gathers(&mut self, lane: u32) -> bool {
+        if self.gatherer == Some(lane) || self.lanes.len() == 1 || self.waits_for(lane) {
+            self.gatherer = None;
+            return false;
+        }
+        self.gatherer.get_or_insert(lane);
+        true
     }
 
     /// Sees to it that somebody goes on when a lane leaves: it may have left something that can be moved,
@@ -218,9 +253,9 @@ impl State {
         let out = &self.outgoing;
         let is_giver = match out.body {
             Some((giver, _)) => giver == lane,
-            None => out.queued.is_empty() && out.turns.front() == Some(&lane),
+            None => !self.sends_queued() && out.turns.front() == Some(&lane),
         };
-        (is_giver && out.is_empty()) || (!self.unread.is_empty() && self.reader() == Some(lane))
+        (is_giver && !out.is_offered) || (!self.unread.is_empty() && self.reader() == Some(lane))
     }
 
     /// Whether the socket is of no use to this lane before another one has taken its data.
@@ -291,15 +326,16 @@ impl State {
         Ok(())
     }
 
-    /// Puts together what is sent next.
-    pub(super) fn fill(&mut self, own: u32, hand: &mut dyn Hand) {
+    /// Puts together what is sent next; returns whether it is whole. If not, another lane has to add its
+    /// data first, which is woken.
+    pub(super) fn fill(&mut self, own: u32, hand: &mut dyn Hand) -> bool {
         let mut bytes = std::mem::take(&mut self.outgoing.bytes);
-        bytes.clear();
-        self.outgoing.sent = 0;
+        let mut is_whole = true;
         while bytes.len() < PIECE_BYTES {
             if let Some((lane, left)) = self.outgoing.body {
                 if lane != own && self.lanes.contains_key(&lane) {
                     self.wake(lane);
+                    is_whole = false;
                     break;
                 }
                 let start = bytes.len();
@@ -315,14 +351,16 @@ impl State {
                         hand.part_is_given();
                     }
                 }
-            } else if !self.outgoing.queued.is_empty() {
+            } else if self.sends_queued() || (!bytes.is_empty() && self.outgoing.requests > 0) {
                 bytes.append(&mut self.outgoing.queued);
+                self.outgoing.requests = 0;
             } else {
                 let Some(&lane) = self.outgoing.turns.front() else {
                     break;
                 };
                 if lane != own {
                     self.wake(lane);
+                    is_whole = false;
                     break;
                 }
                 if !self.begin_write(own, hand, &mut bytes) {
@@ -333,9 +371,10 @@ impl State {
         if bytes.is_empty() && self.outgoing.turns.is_empty() {
             // Memory is for those who have something to send.
             bytes = Vec::new();
-            self.outgoing.queued = Vec::new();
+            self.outgoing.queued.shrink_to_fit();
         }
         self.outgoing.bytes = bytes;
+        is_whole
     }
 
     pub(super) fn begin_write(
