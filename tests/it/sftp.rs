@@ -302,6 +302,39 @@ fn tasks_of_their_own_wake_each_other() {
 }
 
 #[test]
+fn permissions_are_the_wanted_ones_whatever_the_hosts_umask() {
+    let tree = Tree::new();
+    for umask in ["0002", "0027", "0777"] {
+        let sshd = Sshd::with()
+            .sftp(&format!("{SFTP_SERVER} -u {umask}"))
+            .start();
+        block_on(async {
+            let mut session = Login::to(&sshd).session().await;
+            let files = opened(&mut *session).await;
+            for folder in ["one", "two", "one"] {
+                let folder = tree.folder(&format!("{umask}/{folder}"));
+                for (number, mode) in [0o600, 0o666, 0o644, 0o755, 0o664, 0o4755]
+                    .iter()
+                    .enumerate()
+                {
+                    let path = folder.join(number.to_string());
+                    let wanted = Wanted {
+                        mode: Some(*mode),
+                        modified: None,
+                    };
+                    let _ = fs::remove_file(&path);
+                    let content = Made::new(number);
+                    files.store(&path, &content, wanted, &|_| {}).await.unwrap();
+                    let file = fs::metadata(&path).unwrap();
+                    assert_eq!(file.mode() & 0o7777, *mode, "{umask} {path:?}");
+                    assert_eq!(file.len(), content.length());
+                }
+            }
+        });
+    }
+}
+
+#[test]
 fn names_are_bytes() {
     let (tree, sshd) = (Tree::new(), Sshd::start());
     let mut names: Vec<OsString> = ["a\nb", " ", "-rf", "$(x)", "*", "ä", "'\"\\"]

@@ -31,6 +31,7 @@ mod words;
 use client::Client;
 use greeting::Abilities;
 use lane::{Lane, text, unexpected};
+use store::Kept;
 use wire::{Reply, Request, Setting};
 use words::FAILURE;
 
@@ -46,6 +47,7 @@ const NOT_REPLACED: &str = "the host could not put it in its place (is a folder 
 pub(super) struct Sftp {
     client: Rc<Client>,
     abilities: Abilities,
+    kept: Rc<Kept>,
 }
 
 /// The SFTP channels of a session.
@@ -74,7 +76,11 @@ impl Channels {
         let client = Rc::new(greeting::open(link, options).await?);
         match greeting::greet(&client).await {
             Ok(abilities) => {
-                let sftp = Sftp { client, abilities };
+                let sftp = Sftp {
+                    client,
+                    abilities,
+                    kept: Rc::default(),
+                };
                 self.current = Some(sftp.clone());
                 Ok(sftp)
             }

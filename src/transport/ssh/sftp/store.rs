@@ -1,5 +1,6 @@
 //! Writes a file on a host: many parts under way at once, none of them kept.
 
+use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -20,6 +21,9 @@ const MOST_PARTS: usize = 64;
 /// Most bytes of a file that are under way.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
+/// The permissions that are given to a file when it is opened: neither set-user-ID nor its like.
+const PLAIN_BITS: u32 = 0o777;
+
 /// What a failure means, where the host says no more.
 const NOT_MADE: &str = "the host could not make it (is it there already? is the disk full?)";
 const NOT_WRITTEN: &str = "the host could not write it (is the disk full, or a quota used up?)";
@@ -34,13 +38,18 @@ pub(super) async fn store(
 ) -> Result<(), FileError> {
     let path = text(path)?;
     let lane = Lane::new(&sftp.client);
-    let open = Request::Open(path, OPEN_NEW, PRIVATE);
+    let goal = Goal {
+        path,
+        wanted,
+        kept: &sftp.kept,
+    };
+    let open = Request::Open(path, OPEN_NEW, goal.opening());
     let undo = Undo {
         remove: Some(path.to_vec()),
     };
     let mut handle = lane.open(&open, undo, NOT_MADE).await?;
     let mut giving = Giving::new(handle.bytes(), content, sftp.abilities.write_bytes, sent);
-    let error = match write(&lane, &mut handle, &mut giving, wanted).await {
+    let error = match write(&lane, &mut handle, &mut giving, &goal).await {
         Ok(()) => {
             handle.keep();
             return Ok(());
@@ -72,7 +81,7 @@ async fn write(
     lane: &Lane<'_>,
     handle: &mut Handle<'_>,
     giving: &mut Giving<'_>,
-    wanted: Wanted,
+    goal: &Goal<'_>,
 ) -> Result<(), FileError> {
     let mut ending: Option<Ending> = None;
     let mut turn = 0_usize;
@@ -82,7 +91,7 @@ async fn write(
             return Err(words::error(FileReason::Own, message));
         }
         if giving.is_whole && ending.is_none() {
-            ending = Some(Ending::ask(lane, handle, giving, wanted));
+            ending = Some(Ending::ask(lane, handle, giving, goal));
             giving.is_ending = true;
         } else if giving.has_room() {
             lane.want_turn();
@@ -96,15 +105,68 @@ async fn write(
         }
         match &mut ending {
             Some(ending) if ending.is_answered_by(answer.id) => {
-                ending.check(answer.id, &answer.reply, giving.length)?;
+                ending.check(answer.id, &answer.reply, giving.length, goal)?;
             }
             _ => {
                 accept(&answer.reply, NOT_WRITTEN)?;
                 giving.under_way -= 1;
             }
         }
-        if giving.under_way == 0 && ending.as_ref().is_some_and(|ending| ending.missing == 0) {
-            return Ok(());
+        if let (0, Some(ending)) = (giving.under_way, &ending)
+            && ending.missing == 0
+        {
+            return match ending.late_mode {
+                Some(mode) => {
+                    let set = Request::Set(goal.path, Setting::mode(mode));
+                    lane.done(&set, NOT_SET).await
+                }
+                None => Ok(()),
+            };
+        }
+    }
+}
+
+/// What a file is to be.
+struct Goal<'a> {
+    path: &'a [u8],
+    wanted: Wanted,
+    kept: &'a Kept,
+}
+
+impl Goal<'_> {
+    /// Returns the permissions with which it is opened, if that may be all that sets them.
+    fn opened_mode(&self) -> Option<u32> {
+        let Wanted { mode, modified } = self.wanted;
+        mode.filter(|mode| modified.is_none() && mode & !PLAIN_BITS == 0)
+    }
+
+    fn opening(&self) -> Setting {
+        self.opened_mode().map_or(PRIVATE, Setting::mode)
+    }
+
+    fn folder(&self) -> &[u8] {
+        let end = self.path.iter().rposition(|byte| *byte == b'/');
+        &self.path[..end.unwrap_or(0)]
+    }
+}
+
+/// Which permissions a new file has that was opened with them. The account's umask takes some away, and so
+/// do the default ACLs of a folder, each bit by itself; so what was seen once need not be looked at again.
+#[derive(Debug, Default)]
+pub(super) struct Kept(RefCell<(Vec<u8>, u32)>);
+
+impl Kept {
+    fn has(&self, folder: &[u8], mode: u32) -> bool {
+        let (known, bits) = &*self.0.borrow();
+        known == folder && mode & !bits == 0
+    }
+
+    fn note(&self, folder: &[u8], mode: u32) {
+        let (known, bits) = &mut *self.0.borrow_mut();
+        if known == folder {
+            *bits |= mode;
+        } else {
+            (*known, *bits) = (folder.to_vec(), mode);
         }
     }
 }
@@ -112,39 +174,53 @@ async fn write(
 /// The requests that end a file. They go out after all of its parts, and hosts keep to the order.
 struct Ending {
     set: Option<u32>,
-    look: u32,
+    look: Option<u32>,
     close: u32,
     /// How many are not answered yet.
     missing: usize,
+    /// The permissions that opening it did not give it.
+    late_mode: Option<u32>,
 }
 
 impl Ending {
-    fn ask(lane: &Lane<'_>, handle: &mut Handle<'_>, giving: &Giving<'_>, wanted: Wanted) -> Self {
+    fn ask(lane: &Lane<'_>, handle: &mut Handle<'_>, giving: &Giving<'_>, goal: &Goal<'_>) -> Self {
+        let opened = goal.opened_mode();
         let setting = Setting {
             // A hole at the end has no part that would make the file so long.
             size: (giving.range.end < giving.length).then_some(giving.length),
-            mode: wanted.mode,
-            modified: wanted.modified,
+            mode: goal.wanted.mode.filter(|_| opened.is_none()),
+            modified: goal.wanted.modified,
         };
         let is_set = setting.size.is_some() || setting.mode.is_some() || setting.modified.is_some();
         let set = is_set.then(|| lane.ask(&Request::SetOpen(handle.bytes(), setting)));
-        let look = lane.ask(&Request::LookAtOpen(handle.bytes()));
+        // The answer to a file's only part tells that all of it is there.
+        let is_clear = !is_set
+            && giving.parts <= 1
+            && opened.is_some_and(|mode| goal.kept.has(goal.folder(), mode));
+        let look = (!is_clear).then(|| lane.ask(&Request::LookAtOpen(handle.bytes())));
         let close = handle.close(lane);
         Self {
             set,
             look,
             close,
-            missing: 2 + usize::from(is_set),
+            missing: 1 + usize::from(set.is_some()) + usize::from(look.is_some()),
+            late_mode: None,
         }
     }
 
     fn is_answered_by(&self, id: u32) -> bool {
-        self.set == Some(id) || self.look == id || self.close == id
+        self.set == Some(id) || self.look == Some(id) || self.close == id
     }
 
-    fn check(&mut self, id: u32, reply: &Reply, length: u64) -> Result<(), FileError> {
+    fn check(
+        &mut self,
+        id: u32,
+        reply: &Reply,
+        length: u64,
+        goal: &Goal<'_>,
+    ) -> Result<(), FileError> {
         self.missing -= 1;
-        if id != self.look {
+        if self.look != Some(id) {
             let failure = if id == self.close {
                 NOT_WRITTEN
             } else {
@@ -155,6 +231,13 @@ impl Ending {
         let Reply::Attributes(known) = reply else {
             return Err(unexpected(reply, FAILURE));
         };
+        if let Some(mode) = goal.opened_mode() {
+            if known.attributes().mode == mode {
+                goal.kept.note(goal.folder(), mode);
+            } else {
+                self.late_mode = Some(mode);
+            }
+        }
         match known.size {
             Some(size) if size == length => Ok(()),
             Some(size) => Err(words::error(
@@ -183,6 +266,8 @@ struct Giving<'a> {
     place: u64,
     /// Parts that are not answered yet.
     under_way: usize,
+    /// How many parts there were up to now.
+    parts: u64,
     /// All parts are on their way.
     is_whole: bool,
     is_ending: bool,
@@ -207,6 +292,7 @@ impl<'a> Giving<'a> {
             range: 0..0,
             place: 0,
             under_way: 0,
+            parts: 0,
             is_whole: false,
             is_ending: false,
             failure: None,
@@ -259,6 +345,7 @@ impl Hand for Giving<'_> {
         self.place = offset;
         self.range.start += u64::from(length);
         self.under_way += 1;
+        self.parts += 1;
         Some(Part {
             handle: &self.handle,
             offset,
