@@ -28,7 +28,7 @@ const REQUESTS: usize = 64;
 /// Links of one folder that are read at once.
 const LINKS: usize = 16;
 /// Files under way at once.
-const FILES: usize = 32;
+const FILES: usize = 64;
 /// Most entries of a folder and the folders in it.
 const MOST_ENTRIES: usize = 1_000_000;
 /// Most bytes of their paths. A host needs few to name much in a deep folder.
@@ -350,17 +350,31 @@ impl Way for Service {
         Box::pin(async move {
             let site = &*site;
             let all = RefCell::new(vec![None; paths.len()]);
-            let looks = paths.iter().enumerate().map(|(index, path)| {
-                let (this, all) = (&*self, &all);
-                async move {
-                    let found = this.look(path).await?;
-                    all.borrow_mut()[index] = found;
+            // Whoever is in a folder is looked at after it: nothing is in one that is missing.
+            let depth = |index: &usize| paths[*index].components().count();
+            let mut order: Vec<usize> = (0..paths.len()).collect();
+            order.sort_by_key(depth);
+            let missing = RefCell::new(HashSet::new());
+            let (this, all, missing) = (&*self, &all, &missing);
+            for level in order.chunk_by(|one, other| depth(one) == depth(other)) {
+                let looks = level.iter().map(|index| async {
+                    let path = paths[*index].as_path();
+                    let is_in_missing = |folder| missing.borrow().contains(folder);
+                    let found = if path.parent().is_some_and(is_in_missing) {
+                        None
+                    } else {
+                        this.look(path).await?
+                    };
+                    if found.is_none() {
+                        missing.borrow_mut().insert(path);
+                    }
+                    all.borrow_mut()[*index] = found;
                     site.progressed();
                     Ok(())
-                }
-            });
-            in_time(site, in_lanes(REQUESTS, looks)).await?;
-            Ok(all.into_inner())
+                });
+                in_time(site, in_lanes(REQUESTS, looks)).await?;
+            }
+            Ok(all.take())
         })
     }
 
