@@ -306,7 +306,7 @@ fn permissions_are_the_wanted_ones_whatever_the_hosts_umask() {
     let tree = Tree::new();
     for umask in ["0002", "0027", "0777"] {
         let sshd = Sshd::with()
-            .sftp(&format!("{SFTP_SERVER} -u {umask}"))
+            .sftp(format!("{SFTP_SERVER} -u {umask}"))
             .start();
         block_on(async {
             let mut session = Login::to(&sshd).session().await;
