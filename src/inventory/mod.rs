@@ -22,6 +22,7 @@ mod builder;
 mod combine;
 mod csv;
 mod document;
+pub mod edit;
 mod entry;
 mod error;
 mod groups;
