@@ -41,6 +41,7 @@
 //! | [`template`] | each host's own text, with the whole inventory in view |
 //! | [`transport`] | SSH, this machine, and a scripted fake behind one trait |
 //! | [`tree`], [`transfer`] | files of this machine, brought to hosts and fetched from them |
+//! | `provider` | hosting APIs that make servers (feature `providers`) |
 //! | [`secret`] | passwords, which nothing shows |
 //! | [`quote`] | argument vectors that arrive exactly, whatever the login shell |
 //! | [`event`] | dated facts, the contract between work and output |
@@ -55,6 +56,8 @@ pub mod hostset;
 pub mod inventory;
 pub mod outcome;
 pub mod plan;
+#[cfg(feature = "providers")]
+pub mod provider;
 pub mod quote;
 pub mod remote;
 pub mod render;

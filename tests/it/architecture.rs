@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ssh_config", &["host"]),
     ("template", &["host", "inventory", "quote"]),
     ("plan", &["event", "host", "remote", "tree"]),
+    ("provider", &["host", "inventory", "secret"]),
     (
         "transport",
         &["host", "outcome", "quote", "remote", "secret", "ssh_config"],
@@ -72,6 +73,7 @@ const ALL: &[&str] = &[
     "inventory",
     "outcome",
     "plan",
+    "provider",
     "quote",
     "remote",
     "render",
@@ -91,8 +93,22 @@ const FENCES: &[(&str, &[&str])] = &[
     ("ssh2", &["src/transport/ssh"]),
     ("libssh2_sys", &["src/transport/ssh"]),
     ("libc", &["src/transport/ssh"]),
-    ("openssl", &["src/transport/ssh", "src/ssh_config/resolved"]),
-    ("ssh_key", &["src/transport/ssh"]),
+    (
+        "openssl",
+        &[
+            "src/provider",
+            "src/transport/ssh",
+            "src/ssh_config/resolved",
+        ],
+    ),
+    ("ssh_key", &["src/provider", "src/transport/ssh"]),
+    (
+        "ureq",
+        // The metadata of an instance is no API.
+        &["src/provider/http", "src/provider/aws/credentials/endpoint"],
+    ),
+    ("roxmltree", &["src/provider/aws"]),
+    ("hmac", &["src/provider/aws"]),
     ("poly1305", &["src/transport/ssh"]),
     ("ed25519_dalek", &["src/transport/ssh"]),
     ("globset", &["src/hostset", "src/selection"]),
@@ -101,7 +117,12 @@ const FENCES: &[(&str, &[&str])] = &[
     ("minijinja", &["src/template"]),
     (
         "sha2",
-        &["src/tree", "src/transfer/keep", "src/transfer/get/tests"],
+        &[
+            "src/provider",
+            "src/tree",
+            "src/transfer/keep",
+            "src/transfer/get/tests",
+        ],
     ),
     ("rayon", &["src/engine"]),
     ("crossbeam_channel", &["src/engine"]),

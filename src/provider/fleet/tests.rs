@@ -1,0 +1,6 @@
+mod adopting;
+mod killed;
+mod memory;
+mod places;
+mod raising;
+mod razing;
