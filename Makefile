@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help toolchain demo test packages check format lint docs deny lean bench fuzz
+.PHONY: help toolchain demo test packages imitations check format lint docs deny lean bench fuzz
 
 # How long `make fuzz` runs each target.
 SECONDS_EACH ?= 300
@@ -19,17 +19,20 @@ help: ## show these targets
 toolchain:
 	@.ci/toolchain
 
-demo: toolchain ## build hoist and run a command on the five hosts of inventories/demo.csv (all this machine)
+demo: toolchain ## build hoist, then raise five hosts on this machine, command them, and take them away
 	@echo 'make demo: building hoist ($(HOIST_PROFILE)); the first time OpenSSL is built too, which takes some minutes'
-	cargo build --quiet --locked --profile $(HOIST_PROFILE) --bin hoist
-	cargo run --quiet --locked --profile $(HOIST_PROFILE) --bin hoist -- \
-	    run -i inventories/demo.csv -o table -- sh -c 'echo "$$HOIST_HOST on $$(uname -sr)"'
+	@built=$$(cargo build --quiet --locked --profile $(HOIST_PROFILE) --bin hoist \
+	    --message-format json-render-diagnostics); \
+	HOIST=$$(sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$$built") examples/demo/demo
 
 packages:
 	@tests/packages
 
+imitations: packages
+	@tests/imitations
+
 # Every test: in the library, the program, the documentation, and end to end.
-test: toolchain packages ## install what the tests need, then run all of them
+test: toolchain packages imitations ## install what the tests need, then run all of them
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	    set -x; cargo nextest run --locked --no-fail-fast; \
 	else \

@@ -208,7 +208,9 @@ mod tests {
         options.has_events = true;
         let text = show(&options, &every_event(), 100).text();
         let written = members(text.lines());
-        let examples = members(PAGE.lines().filter(|line| line.starts_with("{\"v\":1")));
+        // What follows is about servers, which this module knows nothing of.
+        let own = PAGE.lines().take_while(|line| *line != "## Servers");
+        let examples = members(own.filter(|line| line.starts_with("{\"v\":1")));
         for example in &examples {
             assert!(written.contains(example), "{example:?}");
         }

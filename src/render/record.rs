@@ -140,7 +140,9 @@ mod tests {
 
     #[test]
     fn the_page_tells_every_field_in_order() {
-        let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `"));
+        // What follows is about servers, which this module knows nothing of.
+        let own = PAGE.lines().take_while(|line| *line != "## Servers");
+        let rows = own.filter_map(|line| line.strip_prefix("| `"));
         let told: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
         assert_eq!(told, FIELDS);
     }

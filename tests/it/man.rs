@@ -65,6 +65,6 @@ fn a_page_that_does_not_exist_is_a_usage_error() {
     assert_eq!(answer.status.code(), Some(2));
     assert_eq!(
         String::from_utf8(answer.stderr).unwrap(),
-        "hoist: `rnu` is not a subcommand; there are pages for run, script, put, get, hosts, explain, ping, render, completions, man\n"
+        "hoist: `rnu` is not a subcommand; there are pages for run, script, put, get, hosts, explain, ping, render, up, down, cloud, completions, man\n"
     );
 }

@@ -56,11 +56,23 @@ pub(crate) fn of_run(summary: &Summary, is_recorded: bool, rule: Rule) -> u8 {
 
 fn of_stop(summary: &Summary) -> Option<u8> {
     match summary.stopped_by? {
-        StopReason::Hangup => Some(HANGUP),
-        StopReason::Interrupt => Some(INTERRUPTED),
-        StopReason::Terminate => Some(TERMINATED),
         // Nobody reads any more: the hosts decide.
-        _ => None,
+        StopReason::NoReader => None,
+        signal => Some(of_signal(signal)),
+    }
+}
+
+/// Whether a signal ended what has this exit code.
+pub(crate) fn is_of_signal(code: u8) -> bool {
+    matches!(code, HANGUP | INTERRUPTED | TERMINATED)
+}
+
+/// Returns the exit code of what a signal ended.
+pub(crate) fn of_signal(reason: StopReason) -> u8 {
+    match reason {
+        StopReason::Hangup => HANGUP,
+        StopReason::Terminate => TERMINATED,
+        _ => INTERRUPTED,
     }
 }
 

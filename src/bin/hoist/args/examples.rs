@@ -28,6 +28,55 @@ pub(crate) const HOIST: Examples = Examples(&[
     ("hoist man run", "The manual page of a subcommand"),
 ]);
 
+pub(crate) const UP: Examples = Examples(&[
+    (
+        "hoist up web --count 3 -i fleet.csv",
+        "Three servers of the sandbox: processes of this machine; no account is needed",
+    ),
+    (
+        "hoist up app --provider vultr --region ewr --size vc2-1c-1gb --image 'Debian 12' -i fleet.csv",
+        "A server at Vultr; again, it makes what is missing and nothing more",
+    ),
+    (
+        "hoist up app -i fleet.csv -- apt-get -y install nginx",
+        "What `[fleet.app]` in the configuration file asks for, then a command on all of them",
+    ),
+    (
+        "hoist up job --count 5 --rm --yes -o csv -- sh -c 'nproc; uptime'",
+        "Make, execute, collect, destroy, whatever happens",
+    ),
+]);
+
+pub(crate) const DOWN: Examples = Examples(&[
+    (
+        "hoist down app -i fleet.csv",
+        "A whole fleet, after its name was typed; its rows go, too",
+    ),
+    ("hoist down app-2 -i fleet.csv --yes", "One server"),
+]);
+
+pub(crate) const CLOUD: Examples = Examples(&[
+    ("hoist cloud check vultr", "Are the credentials accepted?"),
+    (
+        "hoist cloud sizes linode --region us-east",
+        "What there is, with prices",
+    ),
+    ("hoist cloud list", "All servers of your fleets"),
+]);
+
+pub(crate) const CLOUD_LIST: Examples = Examples(&[
+    ("hoist cloud list app", "The servers of a fleet"),
+    (
+        "hoist cloud list --all",
+        "Everything of hoist that costs money, at every provider with credentials",
+    ),
+]);
+
+pub(crate) const CLOUD_ADOPT: Examples = Examples(&[(
+    "hoist cloud adopt app --provider ovh app-3",
+    "A server that another machine's hoist made",
+)]);
+
 pub(crate) const RUN: Examples = Examples(&[
     (
         "hoist run -i fleet.csv -w @web -- systemctl is-active nginx",

@@ -16,12 +16,17 @@ use hoist::selection::Expect;
 
 pub(crate) mod examples;
 mod files;
+mod fleets;
 mod render;
 #[cfg(test)]
 mod tests;
 mod values;
 
 pub(crate) use files::{Get, Moving, Put};
+pub(crate) use fleets::{
+    Cloud, CloudAdopt, CloudCatalogue, CloudCheck, CloudList, CloudVerb, Credentials, Down,
+    Raising, TellFormat, Up,
+};
 pub(crate) use render::{Render, RenderFormat, is_about_contact};
 pub(crate) use values::{Bound, Variable, Words};
 
@@ -83,6 +88,15 @@ pub(crate) enum Verb {
     /// Print what a template comes to for each selected host
     #[command(after_help = examples::RENDER.for_help(), override_usage = "hoist render [OPTIONS] FILE")]
     Render(Box<Render>),
+    /// Make the servers that a fleet lacks, and have them ready
+    #[command(after_help = examples::UP.for_help(), override_usage = "hoist up [OPTIONS] FLEET [-- CMD...]")]
+    Up(Box<Up>),
+    /// Destroy servers
+    #[command(after_help = examples::DOWN.for_help(), override_usage = "hoist down [OPTIONS] FLEET\n       hoist down [OPTIONS] HOST...")]
+    Down(Box<Down>),
+    /// Look at providers: servers, regions, sizes, images, credentials
+    #[command(after_help = examples::CLOUD.for_help())]
+    Cloud(Box<Cloud>),
     /// Print a completion script for a shell
     #[command(after_help = examples::COMPLETIONS.for_help())]
     Completions {

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use hoist::host::{HostKeyPolicy, TransportName, UserName, escaped};
+use hoist::provider::ProviderName;
 use hoist::quote;
 use hoist::render::Format;
+use serde_json::Value;
 
 /// Reads a whole number.
 pub(super) fn number(text: &str) -> Result<u64, String> {
@@ -55,6 +57,35 @@ pub(crate) struct Bound<T>(pub Option<T>);
 pub(crate) struct Variable {
     pub name: String,
     pub value: OsString,
+}
+
+/// A setting of a provider's own.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Setting {
+    pub key: String,
+    pub value: Value,
+}
+
+/// Reads `KEY=VALUE`; what is JSON (`true`, `3`, `["a","b"]`) is taken as such, anything else as text.
+pub(super) fn setting(text: &str) -> Result<Setting, String> {
+    let (key, value) = text
+        .split_once('=')
+        .filter(|(key, _)| !key.is_empty())
+        .ok_or_else(|| format!("`{}` has no `=`; write KEY=VALUE", escaped(text)))?;
+    let json = serde_json::from_str(value).ok();
+    Ok(Setting {
+        key: key.to_owned(),
+        value: json.unwrap_or_else(|| Value::from(value)),
+    })
+}
+
+/// Reads the name of a provider.
+pub(super) fn provider() -> impl TypedValueParser<Value = ProviderName> {
+    let names = ProviderName::ALL.map(ProviderName::as_str);
+    PossibleValuesParser::new(names).try_map(|name| {
+        name.parse::<ProviderName>()
+            .map_err(|error| error.to_string())
+    })
 }
 
 /// A command line, split into its words; never empty.

@@ -23,7 +23,7 @@ pub(crate) fn run(
         ad_hoc: true,
         ..Selecting::default()
     };
-    let chosen = selecting::select(&selecting)?;
+    let chosen = selecting::select(&selecting, origins, environment)?;
     let reaching = Reaching {
         connecting: &explain.connecting,
         origins,

@@ -24,13 +24,14 @@ pub(crate) fn run(get: &Get, origins: &Origins, environment: &Environment) -> Re
         showing: &get.showing,
         grace: get.moving.grace,
         is_sure: get.getting.yes || get.getting.dry_run,
+        is_part: false,
         origins,
         environment,
         terminal: crate::ui::Terminal::detect(),
     };
     job.check(&[])?;
     let elevation = rights::elevation(&get.rights, origins)?;
-    let chosen = selecting::select(&get.selecting)?;
+    let chosen = selecting::select(&get.selecting, origins, environment)?;
     let dir = &get.dir;
     if dir.as_os_str().is_empty() {
         return Err(Failure::usage("the folder for what is fetched is empty"));

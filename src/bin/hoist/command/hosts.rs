@@ -38,7 +38,7 @@ pub(crate) fn run(
     } else if listing.fold {
         fold(listing, &mut out)?;
     } else if listing.expand.is_empty() {
-        let chosen = selecting::select(&hosts.selecting)?;
+        let chosen = selecting::select(&hosts.selecting, origins, environment)?;
         let list = List::of(&chosen.hosts, chosen.inventory.as_deref());
         print_list(&list, listing, &mut out)?;
     } else {
@@ -78,7 +78,7 @@ fn resolve(
     environment: &Environment,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let chosen = selecting::select(&hosts.selecting)?;
+    let chosen = selecting::select(&hosts.selecting, origins, environment)?;
     let reaching = Reaching {
         connecting: &hosts.connecting,
         origins,

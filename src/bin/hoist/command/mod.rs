@@ -9,6 +9,7 @@ mod columns;
 mod comparing;
 mod completions;
 mod explain;
+mod fleets;
 mod get;
 mod hosts;
 mod man;
@@ -35,6 +36,9 @@ pub(crate) fn execute(
         Verb::Hosts(hosts) => hosts::run(&hosts, origins, environment)?,
         Verb::Explain(explain) => explain::run(&explain, origins, environment)?,
         Verb::Render(render) => return render::run(&render, origins, environment),
+        Verb::Up(up) => return fleets::up::run(&up, origins, environment),
+        Verb::Down(down) => return fleets::down::run(&down, origins, environment),
+        Verb::Cloud(cloud) => return fleets::cloud::run(&cloud, origins, environment),
         Verb::Ping(ping) => return ping::run(&ping, origins, environment),
         Verb::Put(put) => return put::run(&put, origins, environment),
         Verb::Get(get) => return get::run(&get, origins, environment),

@@ -27,7 +27,7 @@ pub(crate) fn run(
     origins: &Origins,
     environment: &Environment,
 ) -> Result<u8, Failure> {
-    let chosen = selecting::select(&ping.selecting)?;
+    let chosen = selecting::select(&ping.selecting, origins, environment)?;
     let reaching = Reaching {
         connecting: &ping.connecting,
         origins,

@@ -20,6 +20,24 @@ use crate::settings::{Environment, Origins};
 
 /// Puts the files there and returns the exit code.
 pub(crate) fn run(put: &Put, origins: &Origins, environment: &Environment) -> Result<u8, Failure> {
+    work(put, false, origins, environment)
+}
+
+/// Does the same where more is to be done after it.
+pub(super) fn run_as_part(
+    put: &Put,
+    origins: &Origins,
+    environment: &Environment,
+) -> Result<u8, Failure> {
+    work(put, true, origins, environment)
+}
+
+fn work(
+    put: &Put,
+    is_part: bool,
+    origins: &Origins,
+    environment: &Environment,
+) -> Result<u8, Failure> {
     let job = Job {
         selecting: &put.selecting,
         rights: &put.rights,
@@ -28,6 +46,7 @@ pub(crate) fn run(put: &Put, origins: &Origins, environment: &Environment) -> Re
         showing: &put.showing,
         grace: put.moving.grace,
         is_sure: put.putting.yes || put.putting.dry_run,
+        is_part,
         origins,
         environment,
         terminal: crate::ui::Terminal::detect(),
@@ -35,7 +54,7 @@ pub(crate) fn run(put: &Put, origins: &Origins, environment: &Environment) -> Re
     job.check(&[("--results", templating::reads_stdin(&put.templating))])?;
     let mut wanted = wanted(put);
     wanted.elevation = rights::elevation(&put.rights, origins)?;
-    let chosen = selecting::select(&put.selecting)?;
+    let chosen = selecting::select(&put.selecting, origins, environment)?;
     wanted.loads = loads(put, origins, &chosen)?;
     let orders = Orders {
         exec: None,

@@ -32,7 +32,7 @@ pub(crate) fn run(
         ("the template", selecting::is_stdin(&render.file)),
         ("--results", templating::reads_stdin(&render.templating)),
     ])?;
-    let chosen = selecting::select(&render.selecting)?;
+    let chosen = selecting::select(&render.selecting, origins, environment)?;
     let text = templating::read_text(&render.file, "the template")?;
     let name = render.file.display().to_string();
     let template = Template::parse(&name, &text).map_err(Failure::usage)?;

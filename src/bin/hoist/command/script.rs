@@ -39,6 +39,7 @@ pub(crate) fn run(
             showing: &script.showing,
             grace: script.limiting.grace,
             is_sure: script.executing.yes,
+            is_part: false,
             origins,
             environment,
             terminal: Terminal::detect(),

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use hoist::inventory::{Inventory, Source};
 use hoist::selection::{Selected, Selection};
 
+use super::fleets::live;
 use crate::args::Selecting;
 use crate::report::{Failure, note};
+use crate::settings::{Environment, Origins};
 
 /// The hosts that were asked for, and the inventory they come from, if there is one.
 pub(super) struct Chosen {
@@ -17,8 +19,12 @@ pub(super) struct Chosen {
 }
 
 /// Reads the inventory and resolves the selection. Prints the inventory's warnings.
-pub(super) fn select(selecting: &Selecting) -> Result<Chosen, Failure> {
-    let inventory = read(selecting)?;
+pub(super) fn select(
+    selecting: &Selecting,
+    origins: &Origins,
+    environment: &Environment,
+) -> Result<Chosen, Failure> {
+    let inventory = read(selecting, origins, environment)?;
     for warning in inventory.iter().flat_map(Inventory::warnings) {
         note(&format!("hoist: {warning}"));
     }
@@ -48,13 +54,29 @@ pub(super) fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-fn read(selecting: &Selecting) -> Result<Option<Inventory>, Failure> {
+/// Returns what `file` names: a file, or else a fleet with its live servers, `vultr:app`.
+fn file_or_fleet(
+    file: &Path,
+    origins: &Origins,
+    environment: &Environment,
+) -> Result<Source, Failure> {
+    match file.to_str().and_then(live::named) {
+        Some(fleet) if !file.exists() => live::source(fleet, origins, environment),
+        _ => Ok(Source::File(file.to_owned())),
+    }
+}
+
+fn read(
+    selecting: &Selecting,
+    origins: &Origins,
+    environment: &Environment,
+) -> Result<Option<Inventory>, Failure> {
     if selecting.inventory.is_empty() {
         return Ok(None);
     }
     let sources = selecting.inventory.iter().map(|file| {
         if !is_stdin(file) {
-            return Ok(Source::File(file.clone()));
+            return file_or_fleet(file, origins, environment);
         }
         let mut bytes = Vec::new();
         io::stdin()

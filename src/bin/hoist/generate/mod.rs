@@ -17,8 +17,8 @@ const DATE: &str = "2026-11-23";
 mod prose;
 
 use prose::{
-    COMMAND_ENVIRONMENT, EXIT_STATUS, FORMATS, Glossary, INVENTORIES, ON_THE_HOST, PATTERNS,
-    SETTINGS,
+    COMMAND_ENVIRONMENT, CREDENTIALS, EXIT_STATUS, FORMATS, Glossary, INVENTORIES, ON_THE_HOST,
+    PATTERNS, RECORDS, SETTINGS,
 };
 
 /// Longest line of prose in the source of a page, in bytes.
@@ -107,6 +107,9 @@ fn examples_of(subcommand: &str) -> &'static Examples {
         "explain" => &examples::EXPLAIN,
         "ping" => &examples::PING,
         "render" => &examples::RENDER,
+        "up" => &examples::UP,
+        "down" => &examples::DOWN,
+        "cloud" => &examples::CLOUD,
         "completions" => &examples::COMPLETIONS,
         _ => &examples::MAN,
     }
@@ -131,6 +134,8 @@ fn glossaries(subcommand: Option<&str>) -> &'static [&'static Glossary] {
             &COMMAND_ENVIRONMENT,
             &EXIT_STATUS,
         ],
+        Some("up" | "down") => &[&CREDENTIALS, &RECORDS, &EXIT_STATUS],
+        Some("cloud") => &[&CREDENTIALS, &RECORDS],
         Some("hosts") => &[&PATTERNS, &INVENTORIES],
         Some(_) => &[],
     }

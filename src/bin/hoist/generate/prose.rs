@@ -31,6 +31,59 @@ pub(super) const SETTINGS: Glossary = Glossary {
     ],
 };
 
+pub(super) const CREDENTIALS: Glossary = Glossary {
+    heading: "CREDENTIALS",
+    intro: "From --token-file or --token-command, else from the environment. None of them is ever an \
+            argument, written to a log or told in an error. They are sent over HTTPS alone, or to this \
+            machine, and to no address that a redirect names.",
+    entries: &[
+        (
+            "sandbox",
+            "None: its servers are processes of this machine, which run as you.",
+        ),
+        ("vultr", "VULTR_API_KEY."),
+        ("linode", "LINODE_TOKEN, else LINODE_CLI_TOKEN."),
+        (
+            "digitalocean",
+            "DIGITALOCEAN_ACCESS_TOKEN, else DIGITALOCEAN_TOKEN.",
+        ),
+        ("hetzner", "HCLOUD_TOKEN."),
+        (
+            "ovh",
+            "OVH_APPLICATION_KEY, OVH_APPLICATION_SECRET and OVH_CONSUMER_KEY, else the ovh.conf that \
+             OVH's own tools read; OVH_ENDPOINT says which OVH.",
+        ),
+        (
+            "aws",
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), else the files of the \
+             AWS tools, with AWS_PROFILE or --profile; the region comes from --region or AWS_REGION.",
+        ),
+    ],
+};
+
+pub(super) const RECORDS: Glossary = Glossary {
+    heading: "RECORDS",
+    intro: "What is about to be made is on disk before it is asked for, so that no server is paid for and \
+            forgotten: after any failure, hoist up makes what is missing and finds again what was made.",
+    entries: &[
+        (
+            "$XDG_STATE_HOME/hoist/fleets/FLEET.jsonl",
+            "The record of a fleet, below ~/.local/state where XDG_STATE_HOME is not set. Only one hoist at \
+             a time works on a fleet.",
+        ),
+        (
+            "[fleet.NAME]",
+            "A table of the configuration file: what hoist up NAME is asked for, with its long flags as \
+             keys, set = { KEY = VALUE } for the provider's own settings, and follow = [{ hosts, template, \
+             dest, check, then }] for files that hoist put brings up to date after each up and down.",
+        ),
+        (
+            "-i PROVIDER:FLEET",
+            "In every other subcommand: the servers of the fleet that run right now, as an inventory.",
+        ),
+    ],
+};
+
 pub(super) const COMMAND_ENVIRONMENT: Glossary = Glossary {
     heading: "ENVIRONMENT OF THE COMMAND",
     intro: "Every command finds these variables besides those of --env.",

@@ -17,6 +17,7 @@ pub(crate) struct Environment {
     pub config: Option<PathBuf>,
     pub home: Option<PathBuf>,
     config_home: Option<PathBuf>,
+    state_home: Option<PathBuf>,
     /// `USER`, else `LOGNAME`.
     pub user: Option<String>,
     /// `SHELL`.
@@ -40,6 +41,14 @@ impl Environment {
     pub(crate) fn spool_folder(&self) -> &Path {
         // Not /tmp: there, large outputs often are memory again.
         self.temporary.as_deref().unwrap_or(Path::new("/var/tmp"))
+    }
+
+    /// Returns the folder in which hoist remembers what it made; below the home folder where the
+    /// XDG specification's variable doesn't say otherwise.
+    pub(crate) fn state_folder(&self) -> Option<PathBuf> {
+        let home = self.home.as_ref().map(|home| home.join(".local/state"));
+        let folder = self.state_home.clone().or(home)?;
+        Some(folder.join("hoist"))
     }
 
     /// Reads hoist's own environment.
@@ -71,6 +80,7 @@ impl Environment {
             home: path("HOME"),
             // The XDG specification: a relative path is to be ignored.
             config_home: path("XDG_CONFIG_HOME").filter(|path| path.is_absolute()),
+            state_home: path("XDG_STATE_HOME").filter(|path| path.is_absolute()),
             user: user.and_then(|user| user.into_string().ok()),
             shell: path("SHELL"),
             temporary: path("TMPDIR"),

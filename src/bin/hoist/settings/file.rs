@@ -1,25 +1,41 @@
-//! The configuration file: TOML with one table, `[defaults]`, whose keys are long flags.
+//! The configuration file: TOML with the table `[defaults]`, whose keys are long flags, and a table
+//! `[fleet.NAME]` for each fleet, whose keys are long flags of `hoist up`.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ValueHint};
+use hoist::provider::FleetName;
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Layer, Place, Reader, SettingsError, is_repeatable, is_switch};
+use super::{
+    FleetTable, Fleets, Layer, Place, Reader, Readers, Settings, SettingsError, is_repeatable,
+    is_switch,
+};
 
 /// The table that holds the flags.
 const TABLE: &str = "defaults";
+
+/// The table that holds a table for each fleet.
+const FLEETS: &str = "fleet";
+
+/// What follows a fleet, in its table.
+const FOLLOW: &str = "follow";
+
+/// Settings of a provider's own, in the table of a fleet.
+const SETTINGS: &str = "set";
 
 /// Reads the file at `path`. A relative path in it starts at the file's own folder, `~/` at `home`.
 pub(super) fn read(
     path: &Path,
     home: Option<&Path>,
-    reader: &Reader<'_>,
-) -> Result<Layer, SettingsError> {
+    readers: &Readers<'_>,
+) -> Result<Settings, SettingsError> {
     let bytes = fs::read(path).map_err(|source| SettingsError::Unreadable {
         path: path.display().to_string(),
         source,
@@ -32,9 +48,9 @@ pub(super) fn read(
         path,
         text,
         home,
-        reader,
+        readers,
     };
-    file.layer()
+    file.settings()
 }
 
 /// Counts the line and column of the byte at `offset`.
@@ -58,47 +74,194 @@ struct File<'a> {
     path: &'a Path,
     text: &'a str,
     home: Option<&'a Path>,
-    reader: &'a Reader<'a>,
+    readers: &'a Readers<'a>,
 }
 
 impl File<'_> {
-    fn layer(&self) -> Result<Layer, SettingsError> {
+    fn settings(&self) -> Result<Settings, SettingsError> {
         let root = DeTable::parse(self.text).map_err(|error| SettingsError::Syntax {
             place: self.place(&error.span().unwrap_or_default()),
             message: error.message().lines().collect::<Vec<_>>().join(", "),
         })?;
-        let mut layer = Layer::new();
+        let mut settings = Settings::default();
         for (key, value) in root.get_ref() {
-            if key.get_ref() != TABLE {
-                return Err(self.unknown_table(key.get_ref(), &key.span()));
-            }
-            let DeValue::Table(table) = value.get_ref() else {
-                return Err(self.wrong_type(TABLE, value, "a table, `[defaults]`"));
-            };
-            for (key, value) in table {
-                layer.push(self.setting(key.get_ref(), &key.span(), value)?);
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                (TABLE, DeValue::Table(table)) => {
+                    settings.defaults = self.layer(&self.readers.defaults, table)?;
+                }
+                (TABLE, _) => {
+                    return Err(self.wrong_type(TABLE, value, "a table, `[defaults]`"));
+                }
+                (FLEETS, DeValue::Table(table)) => settings.fleets = self.fleets(table)?,
+                (FLEETS, _) => {
+                    return Err(self.wrong_type(FLEETS, value, "tables, `[fleet.NAME]`"));
+                }
+                (name, _) => return Err(self.unknown_table(name, &key.span())),
             }
         }
-        Ok(layer)
+        Ok(settings)
+    }
+
+    fn layer(&self, reader: &Reader<'_>, table: &DeTable<'_>) -> Result<Layer, SettingsError> {
+        let settings = table
+            .iter()
+            .map(|(key, value)| self.setting(reader, key, value));
+        settings.collect()
+    }
+
+    fn fleets(&self, tables: &DeTable<'_>) -> Result<Fleets, SettingsError> {
+        let mut fleets = Fleets::new();
+        for (name, value) in tables {
+            let DeValue::Table(table) = value.get_ref() else {
+                return Err(self.wrong_type(name.get_ref(), value, "a table, `[fleet.NAME]`"));
+            };
+            FleetName::parse(name.get_ref()).map_err(|error| SettingsError::Value {
+                place: self.place(&name.span()),
+                reason: error.to_string(),
+            })?;
+            fleets.insert(name.get_ref().to_string(), self.fleet(table)?);
+        }
+        Ok(fleets)
+    }
+
+    fn fleet(&self, table: &DeTable<'_>) -> Result<FleetTable, SettingsError> {
+        let mut fleet = FleetTable::default();
+        let reader = &self.readers.fleet;
+        for (key, value) in table {
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                (FOLLOW, DeValue::Array(items)) => {
+                    let follow = items.iter().map(|item| self.follow(item));
+                    fleet.follow = follow.collect::<Result<_, _>>()?;
+                }
+                (FOLLOW, _) => {
+                    return Err(self.wrong_type(FOLLOW, value, "an array of tables"));
+                }
+                (SETTINGS, DeValue::Table(table)) => {
+                    let settings = table.iter().map(|(key, value)| {
+                        let json = self.json(key.get_ref(), value)?;
+                        Ok(format!("{}={json}", key.get_ref()).into())
+                    });
+                    let settings = settings.collect::<Result<_, _>>()?;
+                    fleet.layer.push((SETTINGS.to_owned(), settings));
+                }
+                _ => fleet.layer.push(self.setting(reader, key, value)?),
+            }
+        }
+        Ok(fleet)
+    }
+
+    /// Returns the words after `hoist put` that a table stands for.
+    fn follow(&self, item: &Spanned<DeValue<'_>>) -> Result<Vec<OsString>, SettingsError> {
+        let DeValue::Table(table) = item.get_ref() else {
+            return Err(self.wrong_type(FOLLOW, item, "an array of tables"));
+        };
+        let (mut words, mut source, mut dest) = (Vec::new(), None, None);
+        let path = |key: &str, value: &Spanned<DeValue<'_>>| match value.get_ref() {
+            DeValue::String(text) => Ok(text.to_string()),
+            _ => Err(self.wrong_type(key, value, "a path in quotes")),
+        };
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                word @ ("template" | "source") => {
+                    source = Some(self.resolved(&path(word, value)?).into());
+                    if word == "template" {
+                        words.push("--template".into());
+                    }
+                }
+                "dest" => dest = Some(OsString::from(path("dest", value)?)),
+                _ => words.extend(self.words(key, value)?),
+            }
+        }
+        let missing = |what: &str| SettingsError::Value {
+            place: self.place(&item.span()),
+            reason: format!("what follows needs `{what}`"),
+        };
+        words.push("--".into());
+        words.push(source.ok_or_else(|| missing("template"))?);
+        words.push(dest.ok_or_else(|| missing("dest"))?);
+        Ok(words)
+    }
+
+    /// Returns a flag of `hoist put` as it would be typed.
+    fn words(
+        &self,
+        key: &Spanned<Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<Vec<OsString>, SettingsError> {
+        let reader = &self.readers.follow;
+        let long = key.get_ref();
+        // A flag with a value that can be left out: `sudo = true`.
+        if let (DeValue::Boolean(true), "sudo") = (value.get_ref(), long.as_ref()) {
+            return Ok(vec!["--sudo".into()]);
+        }
+        let (_, values) = self.setting(reader, key, value)?;
+        if reader.flag(long).is_some_and(is_switch) {
+            let is_on = values.iter().any(|value| value == "true");
+            return Ok(is_on
+                .then(|| format!("--{long}").into())
+                .into_iter()
+                .collect());
+        }
+        let words = values.iter().map(|value| {
+            let mut word = OsString::from(format!("--{long}="));
+            word.push(value);
+            word
+        });
+        Ok(words.collect())
+    }
+
+    /// Returns a value as JSON.
+    fn json(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Value, SettingsError> {
+        match value.get_ref() {
+            DeValue::String(text) => Ok(Value::from(text.as_ref())),
+            DeValue::Boolean(value) => Ok(Value::from(*value)),
+            DeValue::Integer(number) => serde_json::from_str(&number.to_string())
+                .map_err(|_| self.wrong_type(key, value, "a decimal number")),
+            DeValue::Float(number) => serde_json::from_str(&number.to_string())
+                .map_err(|_| self.wrong_type(key, value, "a decimal number")),
+            DeValue::Array(items) => items.iter().map(|item| self.json(key, item)).collect(),
+            DeValue::Table(table) => {
+                let members = table.iter().map(|(key, value)| {
+                    let key = key.get_ref().to_string();
+                    Ok((key.clone(), self.json(&key, value)?))
+                });
+                let members = members.collect::<Result<serde_json::Map<_, _>, _>>()?;
+                Ok(Value::Object(members))
+            }
+            DeValue::Datetime(_) => Err(self.wrong_type(key, value, "text in quotes")),
+        }
     }
 
     fn setting(
         &self,
-        key: &str,
-        span: &Range<usize>,
+        reader: &Reader<'_>,
+        key: &Spanned<Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
     ) -> Result<(String, Vec<OsString>), SettingsError> {
-        let Some(arg) = self.reader.flag(key) else {
-            let known = self.reader.flags.iter().filter_map(|arg| arg.get_long());
+        let span = &key.span();
+        let key = key.get_ref();
+        let Some(arg) = reader.flag(key) else {
+            let own = [FOLLOW]
+                .into_iter()
+                .filter(|_| reader.line == self.readers.fleet.line);
+            let known = reader.flags.iter().filter_map(|arg| arg.get_long());
+            let near = nearest(key, known.chain(own));
+            let is_defaults = reader.line == self.readers.defaults.line;
+            let hint = match near {
+                _ if is_defaults && self.readers.fleet.flag(key).is_some() => {
+                    Some(format!("it belongs under `[{FLEETS}.NAME]`"))
+                }
+                near => near.map(|near| format!("did you mean `{near}`?")),
+            };
             return Err(SettingsError::Unknown {
                 place: self.place(span),
                 what: "key",
-                name: key.to_owned(),
-                hint: nearest(key, known).map(|near| format!("did you mean `{near}`?")),
+                name: key.to_string(),
+                hint,
             });
         };
         let values = self.values(key, arg, value)?;
-        self.reader
+        reader
             .check(arg, &values)
             .map_err(|reason| SettingsError::Value {
                 place: self.place(&value.span()),
@@ -151,9 +314,9 @@ impl File<'_> {
     }
 
     fn unknown_table(&self, name: &str, span: &Range<usize>) -> SettingsError {
-        let hint = match self.reader.flag(name) {
+        let hint = match self.readers.defaults.flag(name) {
             Some(_) => format!("it belongs under `[{TABLE}]`"),
-            None => format!("expected `[{TABLE}]`"),
+            None => format!("expected `[{TABLE}]` or `[{FLEETS}.NAME]`"),
         };
         SettingsError::Unknown {
             place: self.place(span),

@@ -6,8 +6,8 @@
 //! same readers. This module alone reads the environment. It never looks into the working
 //! directory.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -37,11 +37,41 @@ pub(crate) enum Origin {
     Argument,
 }
 
+/// The subcommand that opens accounts at providers.
+const CLOUD: &str = "cloud";
+
+/// The subcommand whose flags a `[fleet.NAME]` table holds; others take those they share with it.
+const RAISING: &str = "up";
+
+/// The subcommand whose flags the `follow` of a fleet holds.
+const FOLLOWING: &str = "put";
+
 /// Where each flag's value comes from, and which were typed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origins {
     by_id: HashMap<String, Origin>,
     typed: Vec<Typed>,
+    fleets: Fleets,
+    config: Option<PathBuf>,
+}
+
+/// What the configuration file says of fleets, by their names.
+type Fleets = BTreeMap<String, FleetTable>;
+
+/// A `[fleet.NAME]` table.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FleetTable {
+    layer: Layer,
+    /// What follows the fleet: the words after `hoist put`, without an inventory.
+    pub follow: Vec<Vec<OsString>>,
+}
+
+impl FleetTable {
+    /// Returns what the table says of a flag that takes one value.
+    pub(crate) fn value(&self, id: &str) -> Option<&OsStr> {
+        let (_, values) = self.layer.iter().find(|(known, _)| known == id)?;
+        values.first().map(OsString::as_os_str)
+    }
 }
 
 /// A flag as it was typed.
@@ -58,6 +88,23 @@ impl Origins {
         self.by_id.get(id).copied().unwrap_or(Origin::BuiltIn)
     }
 
+    /// Whether it was agreed to make or destroy servers of the fleet: by whoever types, or in its own
+    /// table. What goes for commands doesn't go for what costs money.
+    pub(crate) fn is_agreed(&self, fleet: &str) -> bool {
+        let table = self.fleet(fleet).and_then(|table| table.value("yes"));
+        self.of("yes") == Origin::Argument || table.is_some_and(|value| value == "true")
+    }
+
+    /// Returns what the configuration file says of the fleet.
+    pub(crate) fn fleet(&self, name: &str) -> Option<&FleetTable> {
+        self.fleets.get(name)
+    }
+
+    /// Returns the configuration file that was named, if one was.
+    pub(crate) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// Returns the flags that were typed, in the order of the help.
     pub(crate) fn typed(&self) -> &[Typed] {
         &self.typed
@@ -68,8 +115,8 @@ impl Origins {
 impl Origins {
     pub(crate) fn of_typed(typed: Vec<Typed>) -> Self {
         Self {
-            by_id: HashMap::new(),
             typed,
+            ..Self::default()
         }
     }
 }
@@ -82,7 +129,7 @@ impl FromIterator<(&'static str, Origin)> for Origins {
             .map(|(id, origin)| (id.to_owned(), origin));
         Self {
             by_id: named.collect(),
-            typed: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -155,20 +202,31 @@ pub(crate) fn read(
     let Some((name, _)) = matches.subcommand() else {
         return Err(Failure::usage("no subcommand given"));
     };
-    let takes_settings = flags(command, name).next().is_some();
-    let (file, variables) = if takes_settings {
-        let chosen = matches.get_one::<PathBuf>("config");
-        lower_layers(environment, chosen.map(PathBuf::as_path), command).map_err(Failure::usage)?
+    let takes_settings = flags(command, name).next().is_some() || name == CLOUD;
+    let config = matches.get_one::<PathBuf>("config").cloned();
+    let (mut file, variables) = if takes_settings {
+        lower_layers(environment, config.as_deref(), command).map_err(Failure::usage)?
     } else {
-        (Layer::new(), Layer::new())
+        Default::default()
     };
+    if let Some(fleet) = fleet_of(&matches).and_then(|name| file.fleets.get(&name)) {
+        file.defaults.extend(fleet.layer.iter().cloned());
+    }
     let pristine = command;
-    let command = with_defaults(pristine.clone(), name, &file, &variables);
+    let command = with_defaults(pristine.clone(), name, &file.defaults, &variables);
     let matches = parse(command, typed)?;
-    let mut origins = origins(&matches, &file, &variables);
+    let mut origins = origins(&matches, &file.defaults, &variables);
     origins.typed = typed_flags(pristine, &matches);
+    origins.fleets = file.fleets;
+    origins.config = config;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| report::usage(&error, typed))?;
     Ok((cli, origins))
+}
+
+/// Returns the fleet that is to be raised. Other subcommands may name several.
+fn fleet_of(matches: &ArgMatches) -> Option<String> {
+    let (_, matches) = matches.subcommand().filter(|(name, _)| *name == RAISING)?;
+    matches.get_one::<String>("fleet").cloned()
 }
 
 fn parse(command: Command, typed: &[OsString]) -> Result<ArgMatches, Failure> {
@@ -192,23 +250,53 @@ fn lower_layers(
     environment: &Environment,
     chosen: Option<&Path>,
     command: &Command,
-) -> Result<(Layer, Layer), SettingsError> {
+) -> Result<(Settings, Layer), SettingsError> {
     let chosen = chosen.or(environment.config.as_deref());
-    let flags: Vec<&Arg> = flags(command, CONFIGURED).collect();
-    let reader = Reader { command, flags };
+    let readers = Readers {
+        defaults: Reader::new(command, &[CONFIGURED], flags(command, CONFIGURED)),
+        fleet: Reader::new(command, &[RAISING, "fleet"], all_flags(command, RAISING)),
+        follow: Reader::new(
+            command,
+            &[FOLLOWING, "a", "b"],
+            all_flags(command, FOLLOWING),
+        ),
+    };
+    let home = environment.home.as_deref();
     let file = match (chosen, environment.default_config()) {
-        (Some(path), _) => file::read(path, environment.home.as_deref(), &reader)?,
-        (None, Some(path)) => match file::read(&path, environment.home.as_deref(), &reader) {
+        (Some(path), _) => file::read(path, home, &readers)?,
+        (None, Some(path)) => match file::read(&path, home, &readers) {
             Err(SettingsError::Unreadable { source, .. })
                 if source.kind() == std::io::ErrorKind::NotFound =>
             {
-                Layer::new()
+                Settings::default()
             }
             other => other?,
         },
-        (None, None) => Layer::new(),
+        (None, None) => Settings::default(),
     };
-    Ok((file, environment::layer(environment, &reader)?))
+    let variables = environment::layer(environment, &readers.defaults)?;
+    Ok((file, variables))
+}
+
+/// What a configuration file says.
+#[derive(Debug, Default)]
+struct Settings {
+    defaults: Layer,
+    fleets: Fleets,
+}
+
+/// What the tables of the configuration file are read by.
+struct Readers<'a> {
+    defaults: Reader<'a>,
+    fleet: Reader<'a>,
+    follow: Reader<'a>,
+}
+
+/// Yields the flags of a subcommand that can be set at all.
+fn all_flags<'a>(command: &'a Command, subcommand: &str) -> impl Iterator<Item = &'a Arg> {
+    let chosen = command.find_subcommand(subcommand);
+    let all = chosen.into_iter().flat_map(Command::get_arguments);
+    all.filter(|arg| is_configurable(arg))
 }
 
 /// Yields the flags of a subcommand that can be set anywhere: those it shares with `run`.
@@ -224,6 +312,16 @@ fn flags<'a>(command: &'a Command, subcommand: &str) -> impl Iterator<Item = &'a
         .filter(move |arg| shared(arg))
 }
 
+/// Yields the flags that a subcommand takes from the table of a fleet.
+fn fleet_flags<'a>(command: &'a Command, subcommand: &str) -> impl Iterator<Item = &'a Arg> {
+    let own: Vec<&Arg> = match subcommand {
+        RAISING | "down" => all_flags(command, subcommand).collect(),
+        _ => Vec::new(),
+    };
+    let raising = all_flags(command, RAISING);
+    raising.filter(move |arg| own.iter().any(|other| other.get_id() == arg.get_id()))
+}
+
 fn is_configurable(arg: &Arg) -> bool {
     let is_setting = matches!(
         arg.get_action(),
@@ -235,10 +333,25 @@ fn is_configurable(arg: &Arg) -> bool {
 /// Reads single values the way an argument would be read.
 struct Reader<'a> {
     command: &'a Command,
+    /// The subcommand, and what it can't do without.
+    line: &'a [&'a str],
     flags: Vec<&'a Arg>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(
+        command: &'a Command,
+        line: &'a [&'a str],
+        flags: impl Iterator<Item = &'a Arg>,
+    ) -> Self {
+        let flags = flags.collect();
+        Self {
+            command,
+            line,
+            flags,
+        }
+    }
+
     fn flag(&self, long: &str) -> Option<&Arg> {
         let mut flags = self.flags.iter();
         flags.find(|arg| arg.get_long() == Some(long)).copied()
@@ -255,9 +368,10 @@ impl Reader<'_> {
             word.push(value);
             word
         });
-        let typed = ["hoist", CONFIGURED]
-            .map(OsString::from)
+        let line = self.line.iter().map(OsString::from);
+        let typed = [OsString::from("hoist")]
             .into_iter()
+            .chain(line)
             .chain(words);
         match self.command.clone().try_get_matches_from(typed) {
             Ok(_) => Ok(()),
@@ -278,6 +392,7 @@ fn is_repeatable(arg: &Arg) -> bool {
 /// Makes the layers the defaults of the subcommand's flags, the higher one last.
 fn with_defaults(command: Command, name: &str, file: &Layer, variables: &Layer) -> Command {
     let known: Vec<String> = flags(&command, name)
+        .chain(fleet_flags(&command, name))
         .map(|arg| arg.get_id().to_string())
         .collect();
     command.mut_subcommand(name, |mut subcommand| {
@@ -304,7 +419,7 @@ fn origins(matches: &ArgMatches, file: &Layer, variables: &Layer) -> Origins {
     }
     Origins {
         by_id: origins,
-        typed: Vec::new(),
+        ..Origins::default()
     }
 }
 

@@ -283,7 +283,7 @@ fn errors_in_the_file_show_the_place_and_the_way_out() {
     assert_snapshot!(error("[defaults]\nzzzz = 3\n"), @"hoist: cannot read settings: ~/.config/hoist/config.toml:2:1: key `zzzz` is not known");
     assert_snapshot!(error("[defaults]\nconfig = 'x'\n"), @"hoist: cannot read settings: ~/.config/hoist/config.toml:2:1: key `config` is not known");
     assert_snapshot!(error("inventory = 'a'\n"), @"hoist: cannot read settings: ~/.config/hoist/config.toml:1:1: table or key `inventory` is not known; it belongs under `[defaults]`");
-    assert_snapshot!(error("[default]\n"), @"hoist: cannot read settings: ~/.config/hoist/config.toml:1:2: table or key `default` is not known; expected `[defaults]`");
+    assert_snapshot!(error("[default]\n"), @"hoist: cannot read settings: ~/.config/hoist/config.toml:1:2: table or key `default` is not known; expected `[defaults]` or `[fleet.NAME]`");
     assert_snapshot!(error("defaults = 3\n"), @"hoist: cannot read settings: ~/.config/hoist/config.toml:1:12: defaults is a number; expected a table, `[defaults]`");
     assert_snapshot!(error("[defaults]\nfan-out = true\n"), @"hoist: cannot read settings: ~/.config/hoist/config.toml:2:11: fan-out is true; expected a number or text in quotes");
     assert_snapshot!(error("[defaults]\nfan-out = 'many'\n"), @"hoist: cannot read settings: ~/.config/hoist/config.toml:2:11: fan-out: `many` is not a whole number from 1");

@@ -23,6 +23,19 @@ pub(crate) fn is_possible() -> bool {
     File::open(TERMINAL).is_ok()
 }
 
+/// Asks for a line.
+///
+/// # Errors
+/// When there is no terminal, or it was closed.
+pub(crate) fn line(question: &str) -> io::Result<String> {
+    let mut terminal = File::options().read(true).write(true).open(TERMINAL)?;
+    write!(terminal, "{question}")?;
+    terminal.flush()?;
+    let mut line = String::new();
+    BufReader::new(terminal).read_line(&mut line)?;
+    Ok(line)
+}
+
 /// Asks for a word that isn't shown.
 ///
 /// # Errors

@@ -297,7 +297,7 @@ pub(in crate::command) fn read_password(
 ) -> Result<Option<Secret>, Failure> {
     match source {
         PasswordSource::None => Ok(None),
-        PasswordSource::File(file) => password_in(file).map(Some),
+        PasswordSource::File(file) => secret_in(file, "password").map(Some),
         PasswordSource::Person if !prompt::is_possible() => {
             let [ask, file] = flags;
             let text = format!("{ask} needs a terminal to ask on, and there is none");
@@ -311,19 +311,19 @@ pub(in crate::command) fn read_password(
     }
 }
 
-/// Reads the first line of a file that nobody else can read. A pipe (`/dev/fd/3`) is as private as
-/// whoever made it.
-fn password_in(file: &Path) -> Result<Secret, Failure> {
+/// Reads the first line of a file that nobody else can read; errors call it `what`. A pipe
+/// (`/dev/fd/3`) is as private as whoever made it.
+pub(in crate::command) fn secret_in(file: &Path, what: &str) -> Result<Secret, Failure> {
     let name = file.display();
     let failed =
-        |error: io::Error| Failure::usage(format!("cannot read the password from {name}: {error}"));
+        |error: io::Error| Failure::usage(format!("cannot read the {what} from {name}: {error}"));
     let open = File::open(file).map_err(failed)?;
     // Of the file that was opened, whatever its name stands for by now.
     let metadata = open.metadata().map_err(failed)?;
     let is_ours = [0, rustix::process::getuid().as_raw()].contains(&metadata.uid());
     if metadata.is_file() && (!is_ours || metadata.mode() & 0o077 != 0) {
         let mode = metadata.mode() & 0o7777;
-        let text = format!("the password file {name} is open to others (mode {mode:04o})");
+        let text = format!("the {what} file {name} is open to others (mode {mode:04o})");
         return Err(Failure::usage(text).hint(format!("close it with `chmod 600 {name}`")));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_PASSWORD_BYTES + 1));
@@ -336,13 +336,13 @@ fn password_in(file: &Path) -> Result<Secret, Failure> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {
         Err(_) => Err(Failure::usage(format!(
-            "the password on the first line of {name} is not UTF-8"
+            "the {what} on the first line of {name} is not UTF-8"
         ))),
         Ok(text) if !text.is_empty() && line.len() <= MAX_PASSWORD_BYTES => {
             Ok(Secret::new(text.to_owned()))
         }
         Ok(_) => Err(Failure::usage(format!(
-            "there is no password on the first line of {name}"
+            "there is no {what} on the first line of {name}"
         ))),
     }
 }

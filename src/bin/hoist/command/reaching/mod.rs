@@ -26,7 +26,7 @@ mod explained;
 mod openssh;
 
 use credentials::Credentials;
-pub(super) use credentials::{PasswordSource, login_name, read_password};
+pub(super) use credentials::{PasswordSource, login_name, read_password, secret_in};
 use endpoints::Everywhere;
 pub(super) use endpoints::Required;
 pub(super) use explained::{Fact, object};

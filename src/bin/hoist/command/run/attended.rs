@@ -21,6 +21,8 @@ pub(in crate::command) struct Attended {
     pub(in crate::command) cancel: Cancel,
     watch: Watch,
     terminal: Terminal,
+    /// Signals are heeded by somebody else afterwards.
+    is_part: bool,
 }
 
 /// What the engine made of a plan.
@@ -28,6 +30,15 @@ pub(in crate::command) struct Worked {
     pub(in crate::command) summary: Result<Summary, EngineError>,
     /// The signal that asked for the end, if one did.
     pub(in crate::command) signalled: Option<StopReason>,
+}
+
+impl Drop for Attended {
+    /// Where somebody else heeds signals, this doesn't do so any longer, whatever came of it.
+    fn drop(&mut self) {
+        if self.is_part {
+            self.watch.leave();
+        }
+    }
 }
 
 impl Attended {
@@ -41,7 +52,15 @@ impl Attended {
             cancel,
             watch,
             terminal,
+            is_part: false,
         })
+    }
+
+    /// Takes note that more is to be done afterwards, by somebody who heeds signals then.
+    pub(super) fn into_part(mut self) -> Self {
+        self.is_part = true;
+        self.watch.is_part();
+        self
     }
 
     /// Works the plan to its end.
@@ -61,7 +80,11 @@ impl Attended {
             None
         };
         let summary = engine::run(plan, transports, &self.cancel, listeners, ask);
-        let signalled = self.watch.end();
+        let signalled = if self.is_part {
+            self.watch.leave()
+        } else {
+            self.watch.end()
+        };
         Ok(Worked { summary, signalled })
     }
 }

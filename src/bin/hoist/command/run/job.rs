@@ -51,6 +51,8 @@ pub(in crate::command) struct Job<'a> {
     pub(in crate::command) grace: Duration,
     /// Nobody is to be asked whether all of it is meant.
     pub(in crate::command) is_sure: bool,
+    /// More is to be done after it, and signals are heeded by whoever does that.
+    pub(in crate::command) is_part: bool,
     pub(in crate::command) origins: &'a Origins,
     pub(in crate::command) environment: &'a Environment,
     pub(in crate::command) terminal: Terminal,
@@ -178,8 +180,12 @@ impl Job<'_> {
         if prepared.is_everything && !self.is_confirmed(question, plan.hosts.len()) {
             return Err(Failure::usage("nothing was done").hint("select hosts with `-w`"));
         }
-        let typed = typed.filter(|_| !prepared.has_logins);
-        let attended = Attended::start(&plan, self.terminal)?;
+        // What was typed for more than this would do more than this again.
+        let typed = typed.filter(|_| !prepared.has_logins && !self.is_part);
+        let mut attended = Attended::start(&plan, self.terminal)?;
+        if self.is_part {
+            attended = attended.into_part();
+        }
         let transports = self.transports(&mut plan, &required)?;
         let plan = &plan;
         let store = Store::new(self.environment.spool_folder().to_owned());

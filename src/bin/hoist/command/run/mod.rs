@@ -16,7 +16,7 @@ use hoist::template::Scene;
 
 use super::selecting::{self, Chosen};
 use super::templating;
-use crate::args::{Bound, Executing, Limiting, Run, Templating};
+use crate::args::{Bound, Executing, Limiting, Run, Selecting, Templating, Up};
 use crate::exit_code;
 use crate::report::{Failure, note};
 use crate::settings::{Environment, Origins};
@@ -36,6 +36,7 @@ mod words;
 
 pub(super) use attended::Attended;
 pub(super) use job::{Job, Orders, limits};
+pub(super) use signals::{ignored as ignored_signals, reason as stop_reason};
 
 use words::Words;
 
@@ -50,6 +51,7 @@ pub(crate) fn run(run: &Run, origins: &Origins, environment: &Environment) -> Re
             showing: &run.showing,
             grace: run.limiting.grace,
             is_sure: run.executing.yes,
+            is_part: false,
             origins,
             environment,
             terminal: Terminal::detect(),
@@ -70,6 +72,49 @@ pub(crate) fn run(run: &Run, origins: &Origins, environment: &Environment) -> Re
     }
     let task = Words::new(&run.command, &run.wording, origins, run.showing.quiet);
     commands.work(&task)
+}
+
+/// Finds what is wrong with the command that servers are to execute once they are made.
+///
+/// # Errors
+/// When it can't be understood, or flags don't go together.
+pub(super) fn check(up: &Up, origins: &Origins, environment: &Environment) -> Result<(), Failure> {
+    let selecting = Selecting::default();
+    let commands = Commands {
+        job: Job {
+            selecting: &selecting,
+            rights: &up.rights,
+            pacing: &up.pacing,
+            connecting: &up.connecting,
+            showing: &up.showing,
+            grace: up.limiting.grace,
+            is_sure: true,
+            is_part: true,
+            origins,
+            environment,
+            terminal: Terminal::detect(),
+        },
+        executing: &up.executing,
+        templating: &up.templating,
+        limiting: &up.limiting,
+    };
+    commands.check(None)?;
+    let task = Words::new(&up.command, &up.wording, origins, true);
+    commands.exec(&task).map(drop)
+}
+
+/// Executes a command on servers that were just made, and returns the exit code.
+pub(super) fn execute(job: Job<'_>, up: &Up, chosen: Chosen) -> Result<u8, Failure> {
+    let origins = job.origins;
+    let commands = Commands {
+        job,
+        executing: &up.executing,
+        templating: &up.templating,
+        limiting: &up.limiting,
+    };
+    let task = Words::new(&up.command, &up.wording, origins, up.showing.quiet);
+    let exec = commands.exec(&task)?;
+    commands.work_on(&task, exec, chosen)
 }
 
 /// Reads what templates see.
@@ -116,7 +161,12 @@ impl Commands<'_> {
     /// Does it and returns the exit code.
     pub(super) fn work(&self, task: &dyn Task) -> Result<u8, Failure> {
         let exec = self.exec(task)?;
-        let chosen = selecting::select(self.job.selecting)?;
+        let chosen = selecting::select(self.job.selecting, self.job.origins, self.job.environment)?;
+        self.work_on(task, exec, chosen)
+    }
+
+    /// Does it on these hosts and returns the exit code.
+    fn work_on(&self, task: &dyn Task, exec: Exec, chosen: Chosen) -> Result<u8, Failure> {
         let commands = self.commands(task, &exec, &chosen)?;
         let orders = Orders {
             exec: Some(exec),
