@@ -14,8 +14,14 @@ mod support;
 mod architecture;
 /// Logging in: keys, agent, passwords.
 mod auth;
+/// `hoist up`, `down` and `cloud` at an EC2 that others imitate.
+mod aws;
 /// Words around the work: version, help, manual pages, completions, usage errors.
 mod cli;
+/// What hoist asks of hosting APIs, judged by the vendors' own descriptions.
+mod contract;
+/// `examples/dashboard` in a real browser.
+mod dashboard;
 /// Commands against dropbear, which does some things unlike OpenSSH.
 mod dropbear;
 /// The number hoist ends with.
@@ -26,6 +32,8 @@ mod explain;
 mod failures;
 /// Every fault a host can have, beside twenty good hosts.
 mod faults;
+/// `hoist up`, `hoist down`, `hoist cloud`.
+mod fleets;
 /// The gate that keeps an old libssh2 out of the build.
 mod gate;
 /// `hoist get`: files fetched, gone on with, and hosts that mean ill.

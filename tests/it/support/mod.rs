@@ -1,25 +1,34 @@
 //! What the tests stand on: a clean home and the program ([`fleet`]), real servers ([`sshd`],
-//! [`dropbear`]), ports and servers that misbehave ([`listener`], [`faults`]), the library's own
-//! sessions to them ([`session`]), and a private copy of this machine's accounts and network
-//! ([`namespace`]).
+//! [`dropbear`]), ports and servers that misbehave ([`listener`], [`faults`]), hosting APIs
+//! ([`cloud`], [`imitation`], [`judge`]), the library's own sessions to them ([`session`]), servers of
+//! the sandbox ([`sandbox`]), a browser ([`browser`]), and a private copy of this machine's accounts
+//! and network ([`namespace`]).
 //!
 //! Everything lives in a temporary folder, talks to 127.0.0.0/8 only, and is gone after the test.
 //! Whatever waits, waits for a fact (a line, a banner, an exit) and gives up at a deadline; nothing
 //! sleeps. What is not installed fails the test and names the package.
 
+pub(crate) mod browser;
 pub(crate) mod captured;
+pub(crate) mod cloud;
+pub(crate) mod description;
 pub(crate) mod dropbear;
 pub(crate) mod ended;
 pub(crate) mod faults;
 pub(crate) mod fleet;
+pub(crate) mod imitation;
+pub(crate) mod judge;
 pub(crate) mod keys;
 pub(crate) mod listener;
 pub(crate) mod namespace;
 pub(crate) mod process;
 pub(crate) mod record;
+pub(crate) mod sandbox;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod sshd;
+#[allow(dead_code, reason = "the library's tests include it too")]
+pub(crate) mod stub;
 pub(crate) mod tree;
 
 use std::path::{Path, PathBuf};

@@ -88,7 +88,7 @@ pub(crate) fn greeting(address: Ipv4Addr, port: u16) -> String {
 }
 
 /// Returns a port that was free a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let socket = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("there is a free port");
     socket.local_addr().unwrap().port()
 }
