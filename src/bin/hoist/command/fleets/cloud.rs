@@ -85,7 +85,10 @@ fn list(list: &CloudList, origins: &Origins, environment: &Environment) -> Resul
                 Err(error) if is_guessed && error.is_silent => {}
                 Err(error) => {
                     error.failure.print();
-                    code = code.max(error.failure.code);
+                    // Nor is a provider that nobody named a reason to fail.
+                    if !is_guessed {
+                        code = code.max(error.failure.code);
+                    }
                 }
             }
         }
