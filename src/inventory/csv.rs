@@ -105,13 +105,13 @@ fn reader(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
 }
 
 /// Returns the first line that is not empty.
-fn header_line(bytes: &[u8]) -> &[u8] {
+pub(super) fn header_line(bytes: &[u8]) -> &[u8] {
     let found = lines(bytes).find(|(_, line)| !line.is_empty());
     found.map_or(&[], |(_, line)| line)
 }
 
 /// Returns the delimiter that `header` uses most.
-fn delimiter_of(header: &[u8]) -> u8 {
+pub(super) fn delimiter_of(header: &[u8]) -> u8 {
     let mut counts = [0_usize; DELIMITERS.len()];
     let mut is_quoted = false;
     for byte in header {
@@ -331,7 +331,7 @@ fn count_before(text: &str, rest: &str) -> usize {
 }
 
 /// Returns hoist's own word for the column called `name`.
-fn known(name: &str) -> Option<&'static str> {
+pub(super) fn known(name: &str) -> Option<&'static str> {
     if is_name_column(name) {
         return Some("name");
     }

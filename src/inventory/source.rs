@@ -14,7 +14,7 @@ use super::{csv, json, text};
 use crate::host::escaped;
 
 /// Most bytes of one source.
-const MAX_BYTES: usize = 256 * 1024 * 1024;
+pub(super) const MAX_BYTES: usize = 256 * 1024 * 1024;
 
 /// Bytes looked at before the rest is read.
 const HEAD_BYTES: u64 = 8 * 1024;
@@ -59,7 +59,7 @@ pub enum Source {
 
 /// How a source is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     Text,
     Csv,
     Tsv,
@@ -163,7 +163,7 @@ fn read_rest(
 /// Returns whether the file is to be run: it may be, and it begins as programs do.
 ///
 /// On some filesystems every file may be run.
-fn is_program(path: &Path, head: &[u8]) -> bool {
+pub(super) fn is_program(path: &Path, head: &[u8]) -> bool {
     let is_runnable = head.starts_with(b"#!") || is_binary_program(head);
     is_runnable && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
@@ -223,7 +223,7 @@ fn read_document(document: &Document, builder: &mut Builder) -> Result<(), Inven
 }
 
 /// Tells the format by the extension of the name, or else by the content.
-fn format(document: &Document) -> Result<Format, InventoryError> {
+pub(super) fn format(document: &Document) -> Result<Format, InventoryError> {
     let extension = Path::new(&*document.name).extension();
     let extension = extension.map(|text| text.to_string_lossy().to_ascii_lowercase());
     let bytes = document.bytes();

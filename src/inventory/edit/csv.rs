@@ -8,12 +8,9 @@ use super::error::EditError;
 use super::row::{Field, Owner, Parting, Row, Wanted};
 use super::splice::{Splice, is_ended, line_end};
 use crate::inventory::Inventory;
-use crate::inventory::attribute::Attribute;
-use crate::inventory::document::{Document, lines};
+use crate::inventory::csv::{delimiter_of, header_line, known};
+use crate::inventory::document::Document;
 use crate::inventory::error::shown;
-
-/// Delimiters that a header may use, in order of preference.
-const DELIMITERS: [u8; 3] = *b",;\t";
 
 /// Columns of a file that is begun.
 const NEW_COLUMNS: &str = "name,address,user,port,groups,provider,id,host_key";
@@ -87,32 +84,6 @@ impl Header {
     }
 }
 
-/// Returns hoist's own word for the column called `name`.
-fn known(name: &str) -> Option<&'static str> {
-    if name.eq_ignore_ascii_case("name") || name.eq_ignore_ascii_case("host") {
-        return Some("name");
-    }
-    let own = Attribute::ALL.into_iter().map(Attribute::as_str);
-    own.chain(["groups"])
-        .find(|own| own.eq_ignore_ascii_case(name))
-}
-
-/// Returns the delimiter that the header row uses most, as loading has it.
-fn delimiter_of(text: &[u8]) -> u8 {
-    let header = lines(text).find(|(_, line)| !line.is_empty());
-    let mut counts = [0_usize; DELIMITERS.len()];
-    let mut is_quoted = false;
-    for byte in header.map_or(&[][..], |(_, line)| line) {
-        is_quoted ^= *byte == b'"';
-        if let (false, Some(which)) = (is_quoted, DELIMITERS.iter().position(|d| d == byte)) {
-            counts[which] += 1;
-        }
-    }
-    let most = counts.iter().max().copied().unwrap_or(0);
-    let which = counts.iter().position(|count| *count == most);
-    DELIMITERS[which.unwrap_or(0)]
-}
-
 /// A row of the file that is one of a wanted row.
 struct Match {
     /// Where the record starts.
@@ -133,7 +104,7 @@ pub(super) fn put(
     before: &Inventory,
 ) -> Result<Vec<u8>, EditError> {
     let text = &*with_header(document.bytes(), delimiter);
-    let delimiter = delimiter.unwrap_or_else(|| delimiter_of(text));
+    let delimiter = delimiter.unwrap_or_else(|| delimiter_of(header_line(text)));
     let mut records = Records::new(text, delimiter);
     let mut record = Record::default();
     let mut header = Header::of(&mut records, &mut record);
@@ -439,7 +410,7 @@ pub(super) fn remove(
     parting: &Parting<'_>,
 ) -> (Vec<u8>, HashSet<String>) {
     let text = document.bytes();
-    let delimiter = delimiter.unwrap_or_else(|| delimiter_of(text));
+    let delimiter = delimiter.unwrap_or_else(|| delimiter_of(header_line(text)));
     let mut records = Records::new(text, delimiter);
     let mut record = Record::default();
     let header = Header::of(&mut records, &mut record);

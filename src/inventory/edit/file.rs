@@ -10,14 +10,11 @@ use super::Format;
 use super::error::EditError;
 use crate::host::escaped;
 use crate::inventory::document::Document;
-use crate::inventory::error::Flaw;
-use crate::inventory::{csv, json, source};
+use crate::inventory::error::{Flaw, InventoryError};
+use crate::inventory::source::{self, MAX_BYTES, is_program};
 
 /// What can be edited.
 const EXPECTED: &str = "an ordinary CSV, TSV or text file";
-
-/// Most bytes of a file, as loading has it.
-const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// A file, and what it held when it was read.
 #[derive(Debug)]
@@ -91,8 +88,8 @@ impl Target {
             return Err(unsupported(&self.name, described(kind)));
         }
         let mut bytes = Vec::new();
-        let is_read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
-        if is_read.map_err(unreadable)? as u64 > MAX_BYTES {
+        let is_read = file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes);
+        if is_read.map_err(unreadable)? > MAX_BYTES {
             let found = format!("more than {} MiB", MAX_BYTES >> 20);
             return Err(unsupported(&self.name, &found));
         }
@@ -193,33 +190,16 @@ fn keep_rights(file: &File, old: &fs::Metadata) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode))
 }
 
-/// Tells the format as loading does: by the extension of the name, or else by the content.
+/// Tells the format, as loading does, and refuses those that can't be edited.
 pub(super) fn format(target: &Target, document: &Document) -> Result<Format, EditError> {
-    let extension = Path::new(&*target.name).extension();
-    let extension = extension.map(|text| text.to_string_lossy().to_ascii_lowercase());
-    let bytes = document.bytes();
-    match extension.as_deref() {
-        Some("csv") => Ok(Format::Csv),
-        Some("tsv" | "tab") => Ok(Format::Tsv),
-        Some("json" | "jsonl" | "ndjson") => Err(unsupported(&target.name, "JSON")),
-        Some("ini") => Ok(Format::Text),
-        Some("yml" | "yaml") => Err(unsupported(&target.name, "YAML")),
-        _ if json::is_json(bytes) => Err(unsupported(&target.name, "JSON")),
-        _ if csv::is_csv(bytes) => Ok(Format::Csv),
-        _ => Ok(Format::Text),
+    match source::format(document) {
+        Ok(source::Format::Text) => Ok(Format::Text),
+        Ok(source::Format::Csv) => Ok(Format::Csv),
+        Ok(source::Format::Tsv) => Ok(Format::Tsv),
+        Ok(source::Format::Json) => Err(unsupported(&target.name, "JSON")),
+        Err(InventoryError::Unsupported { found, .. }) => Err(unsupported(&target.name, &found)),
+        Err(error) => Err(EditError::Unloadable(error)),
     }
-}
-
-/// Returns whether loading would run the file.
-fn is_program(path: &Path, bytes: &[u8]) -> bool {
-    let magics: [&[u8]; 4] = [
-        b"#!",
-        b"\x7fELF",
-        &[0xcf, 0xfa, 0xed, 0xfe],
-        &[0xca, 0xfe, 0xba, 0xbe],
-    ];
-    magics.iter().any(|magic| bytes.starts_with(magic))
-        && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 fn described(kind: fs::FileType) -> &'static str {
