@@ -22,7 +22,6 @@ use super::{
     ProviderError, ProviderName, RefusalKind, Server, Spec, State, TAG, json as field,
 };
 use crate::host::escaped;
-use crate::secret::Secret;
 
 const PROVIDER: ProviderName = ProviderName::DigitalOcean;
 
@@ -43,32 +42,16 @@ const MAX_PAGES: usize = 1000;
 /// # Errors
 /// When credentials are missing, or an address can't be used.
 pub fn open(access: &Access) -> Result<Box<dyn Provider>, ProviderError> {
-    let dialect = Bearer::new(token(access)?);
-    let base = variable(access, PROVIDER.url_variables()).unwrap_or(BASE);
-    let http = Http::new(PROVIDER, base, access)?;
-    Ok(Box::new(DigitalOcean { http, dialect }))
-}
-
-/// Returns the first of these variables that is set.
-fn variable<'a>(access: &'a Access, names: &[&str]) -> Option<&'a str> {
-    let set = names.iter().filter_map(|name| access.variables.get(*name));
-    let mut set = set.map(|value| value.trim());
-    set.find(|value| !value.is_empty())
-}
-
-fn token(access: &Access) -> Result<Secret, ProviderError> {
-    let given = access.token.as_ref().map(|token| token.expose().trim());
-    let given = given.filter(|token| !token.is_empty());
-    let token = given.or_else(|| variable(access, &TOKEN_VARIABLES));
-    let token = token.ok_or_else(|| ProviderError::NoCredentials {
-        provider: PROVIDER,
-        hint: format!(
+    let token = access.token(PROVIDER, &TOKEN_VARIABLES, || {
+        format!(
             "set {} to a personal access token with write access, made at {}",
             TOKEN_VARIABLES[0],
             dialect::TOKENS
-        ),
+        )
     })?;
-    Ok(Secret::new(token.to_owned()))
+    let dialect = Bearer::new(token);
+    let http = Http::new(PROVIDER, access.base(PROVIDER, BASE), access)?;
+    Ok(Box::new(DigitalOcean { http, dialect }))
 }
 
 /// One account or team.

@@ -23,6 +23,7 @@ use ureq::{Agent, Proxy, Timeout};
 
 use super::{Access, Clock, Pace, ProviderError, ProviderName, Refusal, RefusalKind, Stop};
 use crate::host::escaped;
+use crate::secret::Secret;
 
 /// Most bytes of an answer: lists of images are long.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
@@ -440,6 +441,11 @@ fn with_redirect(answer: &Answer, refusal: Refusal) -> Refusal {
         },
         _ => refusal,
     }
+}
+
+/// Returns the header that a token goes along in (RFC 6750 §2.1).
+pub(super) fn bearer(token: &Secret) -> Vec<(&'static str, String)> {
+    vec![("authorization", format!("Bearer {}", token.expose()))]
 }
 
 /// Percent-encodes what is to be one value of a query or one part of a path (RFC 3986 §2.3).

@@ -26,7 +26,6 @@ use super::{
     ProviderError, ProviderName, Server, Spec, TAG,
 };
 use crate::host::escaped;
-use crate::secret::Secret;
 
 const NAME: ProviderName = ProviderName::Linode;
 
@@ -80,26 +79,16 @@ struct Linode {
 
 impl Linode {
     fn open(access: &Access) -> Result<Self, ProviderError> {
-        let variable = |name: &&str| {
-            let value = access.variables.get(*name).map(|value| value.trim());
-            value.filter(|value| !value.is_empty())
-        };
-        let given = access.token.as_ref().map(|token| token.expose().trim());
-        let token = given
-            .filter(|token| !token.is_empty())
-            .or_else(|| VARIABLES.iter().find_map(variable))
-            .ok_or_else(|| ProviderError::NoCredentials {
-                provider: NAME,
-                hint: format!(
-                    "set {} to a personal access token with the scope linodes:read_write; \
-                     {TOKENS_PAGE} makes one",
-                    VARIABLES[0]
-                ),
-            })?;
-        let base = NAME.url_variables().iter().find_map(variable);
+        let token = access.token(NAME, &VARIABLES, || {
+            format!(
+                "set {} to a personal access token with the scope linodes:read_write; \
+                 {TOKENS_PAGE} makes one",
+                VARIABLES[0]
+            )
+        })?;
         Ok(Self {
-            http: Http::new(NAME, base.unwrap_or(BASE), access)?,
-            speech: Speech::new(Secret::new(token.to_owned())),
+            http: Http::new(NAME, access.base(NAME, BASE), access)?,
+            speech: Speech::new(token),
             turn: Turn::new(access),
         })
     }

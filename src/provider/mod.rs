@@ -9,6 +9,7 @@
 //! Everything blocks. Nothing here reads the environment, prints, or asks. What an API answers is
 //! untrusted: texts are escaped before they get into an error, unknown words are no error.
 
+mod access;
 pub mod aws;
 mod choice;
 pub mod clock;
@@ -35,17 +36,16 @@ mod stub;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::SystemTime;
 
 use serde_json::Value;
 
+pub use self::access::Access;
 pub use self::clock::Clock;
 pub use self::error::{ProviderError, Refusal, RefusalKind};
 pub use self::key::PublicKey;
 pub use self::pace::{Pace, Stop};
-use crate::secret::Secret;
 
 /// A hosting API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -495,40 +495,6 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// When the API refuses or can't be reached.
     fn destroy(&self, server: &Server) -> Result<Destroyed, ProviderError>;
-}
-
-/// What an account is opened with.
-#[derive(Clone, Default)]
-pub struct Access {
-    /// Variables of the environment that hoist was started in.
-    pub variables: BTreeMap<String, String>,
-    /// The account's home folder.
-    pub home: Option<PathBuf>,
-    /// Where hoist keeps what it has to remember: `$XDG_STATE_HOME/hoist`.
-    pub state: PathBuf,
-    /// A token from a file or a command of the settings; goes before the environment's.
-    pub token: Option<Secret>,
-    /// Credentials profile, where a provider has such.
-    pub profile: Option<String>,
-    /// Region, where the API's address depends on it.
-    pub region: Option<String>,
-    /// How long to wait for what.
-    pub pace: Pace,
-    /// Ends waiting.
-    pub stop: Stop,
-    /// Learns from the provider's answers.
-    pub clock: Clock,
-}
-
-impl fmt::Debug for Access {
-    /// Leaves out the variables, which hold secrets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access")
-            .field("state", &self.state)
-            .field("profile", &self.profile)
-            .field("region", &self.region)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Opens the account at a provider. Contacts nobody.

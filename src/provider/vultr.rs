@@ -22,7 +22,6 @@ use super::{
     Access, Account, Article, Catalogue, Destroyed, FleetName, Offer, Order, Prepared, Provider,
     ProviderError, ProviderName, PublicKey, Server, Spec, TAG, json,
 };
-use crate::secret::Secret;
 
 const NAME: ProviderName = ProviderName::Vultr;
 
@@ -76,22 +75,12 @@ struct Vultr {
 
 impl Vultr {
     fn open(access: &Access) -> Result<Self, ProviderError> {
-        let variable = |name: &str| {
-            let value = access.variables.get(name).map(|value| value.trim());
-            value.filter(|value| !value.is_empty())
-        };
-        let given = access.token.as_ref().map(|token| token.expose().trim());
-        let token = given
-            .filter(|token| !token.is_empty())
-            .or_else(|| variable(VARIABLE))
-            .ok_or_else(|| ProviderError::NoCredentials {
-                provider: NAME,
-                hint: format!("set {VARIABLE} to a key of the API; {KEYS_PAGE} makes one"),
-            })?;
-        let base = NAME.url_variables().iter().find_map(|name| variable(name));
+        let token = access.token(NAME, &[VARIABLE], || {
+            format!("set {VARIABLE} to a key of the API; {KEYS_PAGE} makes one")
+        })?;
         Ok(Self {
-            http: Http::new(NAME, base.unwrap_or(BASE), access)?,
-            speech: Speech::new(Secret::new(token.to_owned())),
+            http: Http::new(NAME, access.base(NAME, BASE), access)?,
+            speech: Speech::new(token),
         })
     }
 

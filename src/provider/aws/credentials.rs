@@ -101,13 +101,13 @@ impl Credentials {
                 "the environment".to_owned(),
             )));
         }
-        if let Some(name) = variable(access, "AWS_PROFILE") {
+        if let Some(name) = access.variable(&["AWS_PROFILE"]) {
             return named(access, name).map(credentials);
         }
         if let Some(source) = of_profile(&Profile::read(access, "default")?)? {
             return Ok(credentials(source));
         }
-        if variable(access, "AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
+        if access.variable(&["AWS_WEB_IDENTITY_TOKEN_FILE"]).is_some() {
             return Err(bad(format!(
                 "AWS_WEB_IDENTITY_TOKEN_FILE names a role, and hoist takes no roles; {BRIDGE}"
             )));
@@ -189,13 +189,13 @@ impl Credentials {
     fn named_region(&self) -> Result<Option<String>, ProviderError> {
         let access = &self.access;
         let named = access.region.as_deref();
-        let named = named.or_else(|| variable(access, "AWS_REGION"));
-        let named = named.or_else(|| variable(access, "AWS_DEFAULT_REGION"));
+        let named = named.or_else(|| access.variable(&["AWS_REGION"]));
+        let named = named.or_else(|| access.variable(&["AWS_DEFAULT_REGION"]));
         if let Some(region) = named {
             return Ok(Some(region.to_owned()));
         }
         let profile = access.profile.as_deref();
-        let profile = profile.or_else(|| variable(access, "AWS_PROFILE"));
+        let profile = profile.or_else(|| access.variable(&["AWS_PROFILE"]));
         let profile = Profile::read(access, profile.unwrap_or("default"))?;
         Ok(profile.get("region").map(str::to_owned))
     }
@@ -208,18 +208,12 @@ impl Keys {
     }
 }
 
-/// Returns the variable unless it is empty.
-fn variable<'a>(access: &'a Access, name: &str) -> Option<&'a str> {
-    let value = access.variables.get(name).map(|value| value.trim());
-    value.filter(|value| !value.is_empty())
-}
-
 fn of_variables(access: &Access) -> Result<Option<Keys>, ProviderError> {
-    let id = variable(access, "AWS_ACCESS_KEY_ID");
-    let secret = variable(access, "AWS_SECRET_ACCESS_KEY");
+    let id = access.variable(&["AWS_ACCESS_KEY_ID"]);
+    let secret = access.variable(&["AWS_SECRET_ACCESS_KEY"]);
     match (id, secret) {
         (Some(id), Some(secret)) => {
-            let session = variable(access, "AWS_SESSION_TOKEN");
+            let session = access.variable(&["AWS_SESSION_TOKEN"]);
             let keys = keys(id, secret, session).map_err(bad)?;
             Ok(Some(keys))
         }

@@ -1,7 +1,7 @@
 //! How `DigitalOcean` is told who asks, and how it says no
 //! (<https://docs.digitalocean.com/reference/api/digitalocean/#section/Introduction/HTTP-Statuses>).
 
-use super::super::http::{Answer, Call, Dialect};
+use super::super::http::{Answer, Call, Dialect, bearer};
 use super::super::{ProviderError, Refusal, RefusalKind, json as field};
 use crate::secret::Secret;
 
@@ -24,8 +24,7 @@ impl Bearer {
 
 impl Dialect for Bearer {
     fn authorize(&self, _: &Call, _: &str) -> Result<Vec<(&'static str, String)>, ProviderError> {
-        let value = format!("Bearer {}", self.token.expose());
-        Ok(vec![("authorization", value)])
+        Ok(bearer(&self.token))
     }
 
     fn refusal(&self, answer: &Answer) -> Refusal {

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::super::stub::{Asked, Reply, Stub};
 use super::super::{Pace, PublicKey};
 use super::*;
+use crate::secret::Secret;
 
 const CANARY: &str = "dop_v1_canary";
 const KEY: &str =

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::super::http::{Answer, Call, Care, Dialect};
+use super::super::http::{Answer, Call, Care, Dialect, bearer};
 use super::super::{ProviderError, Refusal, RefusalKind, json as field};
 use crate::secret::Secret;
 
@@ -26,8 +26,7 @@ impl Bearer {
 
 impl Dialect for Bearer {
     fn authorize(&self, _: &Call, _: &str) -> Result<Vec<(&'static str, String)>, ProviderError> {
-        let value = format!("Bearer {}", self.token.expose());
-        Ok(vec![("authorization", value)])
+        Ok(bearer(&self.token))
     }
 
     fn refusal(&self, answer: &Answer) -> Refusal {

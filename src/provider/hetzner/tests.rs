@@ -9,6 +9,7 @@ use serde_json::json;
 use super::super::stub::{Asked, Reply, Stub};
 use super::super::{Pace, PublicKey, RefusalKind};
 use super::*;
+use crate::secret::Secret;
 
 const CANARY: &str = "canary-64-characters";
 const KEY: &str =

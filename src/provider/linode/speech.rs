@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::super::http::{Answer, Call, Dialect};
+use super::super::http::{Answer, Call, Dialect, bearer};
 use super::super::{ProviderError, Refusal, RefusalKind, json};
 use crate::secret::Secret;
 
@@ -44,8 +44,7 @@ impl Speech {
 
 impl Dialect for Speech {
     fn authorize(&self, _: &Call, _: &str) -> Result<Vec<(&'static str, String)>, ProviderError> {
-        let bearer = format!("Bearer {}", self.token.expose());
-        Ok(vec![("authorization", bearer)])
+        Ok(bearer(&self.token))
     }
 
     fn refusal(&self, answer: &Answer) -> Refusal {

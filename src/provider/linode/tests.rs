@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::stub::{Asked, Reply, Stub};
 use super::super::{Pace, PublicKey, RefusalKind, State};
 use super::*;
+use crate::secret::Secret;
 
 const TOKEN: &str = "canary-7b1f";
 

@@ -3,7 +3,7 @@
 //! A refusal is `{"error": "a sentence", "status": 400}`; there are no codes, so what kind it is has
 //! to be read out of the sentence.
 
-use super::super::http::{Answer, Call, Dialect};
+use super::super::http::{Answer, Call, Dialect, bearer};
 use super::super::{ProviderError, Refusal, RefusalKind, json};
 use super::KEYS_PAGE;
 use crate::secret::Secret;
@@ -35,8 +35,7 @@ impl Speech {
 
 impl Dialect for Speech {
     fn authorize(&self, _: &Call, _: &str) -> Result<Vec<(&'static str, String)>, ProviderError> {
-        let bearer = format!("Bearer {}", self.token.expose());
-        Ok(vec![("authorization", bearer)])
+        Ok(bearer(&self.token))
     }
 
     fn refusal(&self, answer: &Answer) -> Refusal {

@@ -9,7 +9,7 @@ use ureq::Agent;
 use ureq::http::{Method, Request, Uri};
 use zeroize::Zeroizing;
 
-use super::{Keys, bad, missing, printed, variable};
+use super::{Keys, bad, missing, printed};
 use crate::host::escaped;
 use crate::provider::{Access, ProviderError};
 use crate::secret::Secret;
@@ -51,8 +51,8 @@ impl Endpoint {
     /// # Errors
     /// When it is not next door.
     pub(super) fn of_container(access: &Access) -> Result<Option<Self>, ProviderError> {
-        let relative = variable(access, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-        let full = variable(access, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
+        let relative = access.variable(&["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]);
+        let full = access.variable(&["AWS_CONTAINER_CREDENTIALS_FULL_URI"]);
         let url = match (relative, full) {
             (Some(path), _) if path.starts_with('/') => format!("{CONTAINER}{path}"),
             (Some(path), _) => format!("{CONTAINER}/{path}"),
@@ -64,7 +64,7 @@ impl Endpoint {
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI must be on this machine or at 169.254.170.2",
             ));
         }
-        let token = variable(access, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
+        let token = access.variable(&["AWS_CONTAINER_AUTHORIZATION_TOKEN"]);
         Ok(Some(Self::Container {
             url,
             authorization: token.map(|token| Secret::new(token.to_owned())),
@@ -74,11 +74,13 @@ impl Endpoint {
     /// Returns the metadata unless they are switched off. Whether this is an instance shows when
     /// they are asked.
     pub(super) fn of_instance(access: &Access) -> Option<Self> {
-        let disabled = variable(access, "AWS_EC2_METADATA_DISABLED");
+        let disabled = access.variable(&["AWS_EC2_METADATA_DISABLED"]);
         if disabled.is_some_and(|disabled| disabled.eq_ignore_ascii_case("true")) {
             return None;
         }
-        let base = variable(access, "AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or(INSTANCE);
+        let base = access
+            .variable(&["AWS_EC2_METADATA_SERVICE_ENDPOINT"])
+            .unwrap_or(INSTANCE);
         let base = base.trim_end_matches('/').to_owned();
         Some(Self::Instance { base })
     }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::variable;
 use crate::provider::{Access, ProviderError};
 use crate::secret::Secret;
 
@@ -116,7 +115,7 @@ fn without_comment(value: &str) -> &str {
 /// Returns where a file is: where the variable says, or in `~/.aws`.
 fn place(access: &Access, name: &str, file: &str) -> Option<PathBuf> {
     let home = access.home.as_deref();
-    match variable(access, name) {
+    match access.variable(&[name]) {
         Some(path) => match (path.strip_prefix("~/"), home) {
             (Some(rest), Some(home)) => Some(home.join(rest)),
             _ => Some(PathBuf::from(path)),
