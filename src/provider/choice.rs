@@ -40,33 +40,32 @@ pub(super) fn choose<'a>(
     }
     match found.as_slice() {
         [article] => Ok(article),
-        [] => Err(unknown(provider, what, wanted, articles)),
+        [] => Err(unknown(provider, what, wanted, names(articles))),
         several => Err(ProviderError::Input {
             message: ambiguous(what, wanted, several),
         }),
     }
 }
 
-/// Returns the error of a name that is none of `articles`.
-pub(super) fn unknown(
+/// Returns the error of a name that is none of `known`, all of which `hoist cloud` lists.
+pub(super) fn unknown<'a>(
     provider: ProviderName,
     what: &'static str,
     wanted: &str,
-    articles: &[Article],
+    known: impl Iterator<Item = &'a str>,
 ) -> ProviderError {
+    let mut error = error::unknown(what, wanted, known);
+    if let ProviderError::Unknown { see, .. } = &mut error {
+        *see = Some(format!("hoist cloud {what}s {provider}"));
+    }
+    error
+}
+
+/// Yields everything by which one of `articles` can be named.
+pub(super) fn names(articles: &[Article]) -> impl Iterator<Item = &str> {
     let ids = articles.iter().map(|article| article.id.as_str());
     let names = articles.iter().map(|article| article.name.as_str());
-    match error::unknown(what, wanted, ids.chain(names)) {
-        ProviderError::Unknown {
-            what, name, near, ..
-        } => ProviderError::Unknown {
-            what,
-            name,
-            near,
-            see: Some(format!("hoist cloud {what}s {provider}")),
-        },
-        other => other,
-    }
+    ids.chain(names)
 }
 
 fn ambiguous(what: &str, wanted: &str, several: &[&Article]) -> String {

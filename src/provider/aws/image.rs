@@ -7,7 +7,7 @@ use super::api::{Api, Form};
 use super::settings::input;
 use super::xml::Element;
 use crate::host::escaped;
-use crate::provider::{Article, ProviderError, ProviderName, error};
+use crate::provider::{Article, ProviderError, ProviderName, choice};
 
 /// <https://wiki.debian.org/Cloud/AmazonEC2Image>
 const DEBIAN: &str = "136693071363";
@@ -67,17 +67,7 @@ pub(super) fn find(
 ) -> Result<Image, ProviderError> {
     let unknown = || {
         let names = SHOWN.iter().map(|(name, _)| *name);
-        match error::unknown("image", wanted, names) {
-            ProviderError::Unknown {
-                what, name, near, ..
-            } => ProviderError::Unknown {
-                what,
-                name,
-                near,
-                see: Some(format!("hoist cloud images {}", ProviderName::Aws)),
-            },
-            other => other,
-        }
+        choice::unknown(ProviderName::Aws, "image", wanted, names)
     };
     let found = match read(wanted, architecture.unwrap_or("x86_64")) {
         Wanted::Id(id) => {

@@ -41,7 +41,7 @@ pub(super) fn find(api: &Api, wanted: &str) -> Result<Size, ProviderError> {
             ProviderName::Aws,
             "size",
             wanted,
-            &catalogue(api)?,
+            choice::names(&catalogue(api)?),
         )),
     }
 }

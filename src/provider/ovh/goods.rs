@@ -238,7 +238,7 @@ fn chosen<'a, T>(
     let found = choice::choose(ProviderName::Ovh, what, wanted, &articles)?;
     let index = articles.iter().position(|article| article == found);
     let chosen = index.and_then(|index| all.get(index));
-    chosen.ok_or_else(|| choice::unknown(ProviderName::Ovh, what, wanted, &articles))
+    chosen.ok_or_else(|| choice::unknown(ProviderName::Ovh, what, wanted, choice::names(&articles)))
 }
 
 fn needed<'a>(what: &'static str, wanted: Option<&'a str>) -> Result<&'a str, ProviderError> {
