@@ -29,8 +29,8 @@ use crate::command::reaching::{self, Reaching};
 use crate::command::run::{limits, room};
 use crate::report::Failure;
 
-const PREPARE: &str = include_str!("prepare.sh");
-const SWAP: &str = include_str!("swap.sh");
+const PREPARE: &str = concat!(include_str!("as_root.sh"), include_str!("prepare.sh"));
+const SWAP: &str = concat!(include_str!("as_root.sh"), include_str!("swap.sh"));
 
 /// What stands before the public half of a key that a server made.
 const MARK: &str = "hoist-host-key ";
