@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::ProviderName;
+use super::{FleetName, ProviderName};
 use crate::host::{cut, escaped};
 
 /// Longest text of a vendor that is shown, in characters.
@@ -89,6 +89,12 @@ pub enum ProviderError {
     Local {
         /// What and why.
         message: String,
+    },
+    /// Another hoist holds the fleet's record.
+    #[error("another hoist is at work on the fleet `{fleet}`")]
+    InUse {
+        /// The fleet.
+        fleet: FleetName,
     },
     /// Stopped while waiting.
     #[error("interrupted")]

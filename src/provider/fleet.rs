@@ -26,7 +26,7 @@ use super::{
 };
 use crate::host::escaped;
 
-pub use self::raise::{Ended, Made, Raised, Wanted};
+pub use self::raise::{Ended, Made, Raised, Wanted, names};
 pub use self::raze::Razed;
 
 /// Requests in flight at once.

@@ -60,8 +60,8 @@ impl Ledger {
             .open(&path)
             .map_err(|error| failed("open the record", &error))?;
         lock(&file, waits).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => ProviderError::Local {
-                message: format!("another hoist is at work on the fleet `{fleet}`"),
+            io::ErrorKind::WouldBlock => ProviderError::InUse {
+                fleet: fleet.clone(),
             },
             _ => failed("lock the record", &error),
         })?;

@@ -5,7 +5,7 @@ mod wait;
 
 use std::collections::BTreeSet;
 
-use super::super::{Offer, ProviderError, Server, Spec, State, is_server_name};
+use super::super::{FleetName, Offer, ProviderError, Server, Spec, State, is_server_name};
 use super::{Fleet, Place, Razed, Reach, settle};
 use crate::host::escaped;
 use make::Fates;
@@ -84,6 +84,15 @@ impl Raised {
             (made.name.as_str(), server.map(|server| server.id.as_str()))
         })
     }
+}
+
+/// Returns the first `count` names that `pattern` gives to servers of `fleet`.
+///
+/// # Errors
+/// When the pattern gives names that can't be.
+pub fn names(pattern: &str, fleet: &FleetName, count: usize) -> Result<Vec<String>, ProviderError> {
+    let none = BTreeSet::new();
+    missing(pattern, fleet.as_str(), (&none, &none), count)
 }
 
 /// Returns the names that are missing among `taken` until there are `count`, lowest numbers first.

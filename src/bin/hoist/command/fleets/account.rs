@@ -40,39 +40,39 @@ pub(super) fn open(
     region: Option<&str>,
     environment: &Environment,
 ) -> Result<Opened, Failure> {
-    open_with(
-        name,
-        token,
-        region,
-        environment,
-        environment.variables.clone(),
-    )
+    let variables = environment.variables.clone();
+    let opened = open_with(name, token, region, environment, variables)?;
+    opened.map_err(|error| failure(&error))
 }
 
 /// Opens the account at a provider that nobody asked for by its name: only what is on this machine
-/// is looked at for credentials.
+/// is looked at for credentials. Returns `None` where there are none.
 ///
 /// # Errors
-/// As [`open`].
+/// When there are, and they can't be used.
 pub(super) fn open_if_configured(
     name: ProviderName,
     token: &Credentials,
     region: Option<&str>,
     environment: &Environment,
-) -> Result<Opened, Failure> {
+) -> Result<Option<Opened>, Failure> {
     let mut variables = environment.variables.clone();
     // https://docs.aws.amazon.com/sdkref/latest/guide/feature-imds-credentials.html
     variables.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
-    open_with(name, token, region, environment, variables)
+    match open_with(name, token, region, environment, variables)? {
+        Err(ProviderError::NoCredentials { .. }) => Ok(None),
+        opened => opened.map(Some).map_err(|error| failure(&error)),
+    }
 }
 
+/// The inner error is the provider's.
 fn open_with(
     name: ProviderName,
     token: &Credentials,
     region: Option<&str>,
     environment: &Environment,
     variables: BTreeMap<String, String>,
-) -> Result<Opened, Failure> {
+) -> Result<Result<Opened, ProviderError>, Failure> {
     let pace = name.pace(&variables);
     let mut access = Access {
         variables,
@@ -86,20 +86,17 @@ fn open_with(
         clock: Clock::default(),
     };
     let stop = access.stop.clone();
-    let open = |access: &Access| {
-        let provider = open_provider(name, access).map_err(|error| failure(&error));
-        provider.map(Arc::from)
-    };
-    let provider = open(&access)?;
+    let open = |access: &Access| open_provider(name, access).map(Arc::from);
+    let provider = open(&access);
     access.stop = Stop::new();
-    let cleanup = (open(&access)?, access.stop.clone());
-    Ok(Opened {
+    let both = provider.and_then(|provider| Ok((provider, open(&access)?)));
+    Ok(both.map(|(provider, cleanup)| Opened {
         provider,
-        cleanup,
+        cleanup: (cleanup, access.stop),
         pace,
         stop,
         clock: access.clock,
-    })
+    }))
 }
 
 impl Opened {

@@ -40,21 +40,21 @@ impl Book {
     /// When one has.
     pub(super) fn check_names(
         &self,
-        names: impl Iterator<Item = String>,
+        names: &[String],
         provider: ProviderName,
     ) -> Result<(), Failure> {
         let Some(inventory) = self.inventory()? else {
             return Ok(());
         };
         for name in names {
-            let known = inventory.get(&name);
+            let known = inventory.get(name);
             // In Ansible's inventories it is a variable like any other.
             let theirs = known.map(|host| {
                 let said = host.provider.as_deref();
                 said.or_else(|| host.variables.get("provider"))
             });
             if theirs.is_some_and(|said| said != Some(provider.as_str())) {
-                let place = inventory.origin(&name).unwrap_or_default();
+                let place = inventory.origin(name).unwrap_or_default();
                 return Err(Failure::usage(format!(
                     "{place}: there is a host `{name}` already that is not a server of {provider}"
                 ))

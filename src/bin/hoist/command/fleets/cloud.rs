@@ -21,9 +21,6 @@ use crate::report::{Failure, note};
 use crate::settings::{Environment, Origins};
 use hoist::host::escaped;
 
-/// How the error begins that there is nothing to log in with.
-const NO_CREDENTIALS: &str = "no credentials for ";
-
 /// Heads of the table that `hoist cloud list` prints.
 const LISTED: [(&str, &str); 8] = [
     ("FLEET", "fleet"),
@@ -81,13 +78,11 @@ fn list(list: &CloudList, origins: &Origins, environment: &Environment) -> Resul
             let has_strangers = list.all || list.fleet.is_some();
             match asking.listed(provider, environment) {
                 Ok(servers) => rows.extend(joined(&servers, known, has_strangers)),
-                // Nobody asked for this one.
-                Err(error) if is_guessed && error.is_silent => {}
-                Err(error) => {
-                    error.failure.print();
-                    // Nor is a provider that nobody named a reason to fail.
+                Err(failure) => {
+                    failure.print();
+                    // A provider that nobody named is no reason to fail.
                     if !is_guessed {
-                        code = code.max(error.failure.code);
+                        code = code.max(failure.code);
                     }
                 }
             }
@@ -128,13 +123,6 @@ fn parts<'a>(
         .collect()
 }
 
-/// Why a provider could not be asked.
-struct Unlisted {
-    failure: Failure,
-    /// There are no credentials.
-    is_silent: bool,
-}
-
 /// A listing that is asked for.
 struct Asking<'a> {
     list: &'a CloudList,
@@ -147,30 +135,27 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    /// Returns what is listed; nothing where nobody named the provider and there is nothing to log in
+    /// with.
     fn listed(
         &self,
         provider: ProviderName,
         environment: &Environment,
-    ) -> Result<Vec<Server>, Unlisted> {
+    ) -> Result<Vec<Server>, Failure> {
         let recorded = self.known.first().map(|(_, known)| known.region.as_str());
         // All that there is, is in every region.
         let recorded = recorded.filter(|_| provider == ProviderName::Aws && !self.list.all);
         let region = self.list.region.as_deref().or(recorded);
-        let open = if self.is_guessed {
-            account::open_if_configured
+        let opened = if self.is_guessed {
+            account::open_if_configured(provider, &self.token, region, environment)?
         } else {
-            account::open
+            Some(account::open(provider, &self.token, region, environment)?)
         };
-        let opened = open(provider, &self.token, region, environment);
-        let opened = opened.map_err(|failure| Unlisted {
-            is_silent: failure.text.starts_with(NO_CREDENTIALS),
-            failure,
-        })?;
-        let listed = opened.provider.list(self.fleet);
-        listed.map_err(|error| Unlisted {
-            is_silent: matches!(error, ProviderError::NoCredentials { .. }),
-            failure: failure(&error),
-        })
+        let listed = opened.map(|opened| opened.provider.list(self.fleet));
+        match listed.unwrap_or_else(|| Ok(Vec::new())) {
+            Err(ProviderError::NoCredentials { .. }) if self.is_guessed => Ok(Vec::new()),
+            listed => listed.map_err(|error| failure(&error)),
+        }
     }
 }
 

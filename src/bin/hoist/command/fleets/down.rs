@@ -314,14 +314,8 @@ impl Razing<'_> {
         provider: ProviderName,
         book: &mut Book,
     ) -> Result<(), Failure> {
-        // A newer server of the name takes the row.
-        let is_over = |name: &str| fleet.recorded(name).is_none();
-        let missing = fleet.missing().into_iter();
-        let missing = missing.filter(|known| is_over(&known.name));
-        let missing =
-            missing.filter_map(|known| Some(Server::new(provider, known.id?, known.name)));
         let names = &self.target.names;
-        let mut stale: Vec<Server> = missing.collect();
+        let mut stale = super::vanished(fleet, provider);
         stale.retain(|server| names.is_empty() || names.contains(&server.name));
         let gone: Vec<&Server> = razed.gone.iter().chain(&stale).collect();
         book.remove(&gone)
@@ -329,22 +323,13 @@ impl Razing<'_> {
 
     /// Says what could not be destroyed, and returns the exit code.
     fn report(&self, provider: ProviderName, razed: &Razed) -> u8 {
-        for (server, error) in &razed.left {
-            let name = escaped(&server.name);
-            note(&format!("hoist: {name}: cannot be destroyed: {error}"));
-        }
-        if razed.left.is_empty() {
+        let left = super::leftovers(razed);
+        if left.is_empty() {
             return exit_code::OK;
         }
-        let left = razed.left.iter();
-        let left = left.map(|(server, _)| (server.name.as_str(), Some(server.id.as_str())));
         let inventory = self.inventory();
-        note(&super::costs(
-            &self.target.fleet,
-            provider,
-            left,
-            inventory.as_deref(),
-        ));
+        let fleet = &self.target.fleet;
+        note(&super::costs(fleet, provider, &left, inventory.as_deref()));
         exit_code::NOT_REACHED
     }
 

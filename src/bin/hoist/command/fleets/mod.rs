@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use hoist::host::escaped;
+use hoist::provider::fleet::{Fleet, Razed};
 use hoist::provider::ledger::{self, Ledger};
 use hoist::provider::{FleetName, ProviderError, ProviderName, Server};
 use hoist::quote;
@@ -33,8 +34,8 @@ mod watch;
 /// Opens the record of a fleet; where another hoist works on it, says so and waits.
 fn ledger(state: &Path, fleet: &FleetName) -> Result<Ledger, Failure> {
     match Ledger::open(state, fleet, false) {
-        Err(ProviderError::Local { message }) if message.starts_with("another hoist") => {
-            note(&format!("hoist: {message}; waiting for it"));
+        Err(error @ ProviderError::InUse { .. }) => {
+            note(&format!("hoist: {error}; waiting for it"));
             Ledger::open(state, fleet, true)
         }
         other => other,
@@ -84,14 +85,34 @@ fn ours(fleet: &FleetName, listed: Vec<Server>, state: &Path) -> Result<Vec<Serv
     Ok(ours)
 }
 
+/// Says what could not be destroyed, and returns that: names with ids.
+fn leftovers(razed: &Razed) -> Vec<(&str, Option<&str>)> {
+    for (server, error) in &razed.left {
+        let name = escaped(&server.name);
+        note(&format!("hoist: {name}: cannot be destroyed: {error}"));
+    }
+    let left = razed.left.iter();
+    left.map(|(server, _)| (server.name.as_str(), Some(server.id.as_str())))
+        .collect()
+}
+
+/// Returns the servers whose rows in an inventory are of no use any more: the provider lists them no
+/// longer, and no newer server has their name and takes the row.
+fn vanished(fleet: &Fleet<'_>, provider: ProviderName) -> Vec<Server> {
+    let missing = fleet.missing().into_iter();
+    let missing = missing.filter(|known| fleet.recorded(&known.name).is_none());
+    let vanished = missing.filter_map(|known| Some(Server::new(provider, known.id?, known.name)));
+    vanished.collect()
+}
+
 /// Returns the line that says what may still cost money, names with ids, and how to end that.
-fn costs<'a>(
+fn costs(
     fleet: &FleetName,
     provider: ProviderName,
-    costly: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    costly: &[(&str, Option<&str>)],
     inventory: Option<&Path>,
 ) -> String {
-    let named = costly.map(|(name, id)| {
+    let named = costly.iter().map(|(name, id)| {
         let id = id.map_or_else(|| "not known yet".to_owned(), escaped);
         format!("{} ({id})", escaped(name))
     });

@@ -12,9 +12,9 @@ use std::time::{Duration, SystemTime};
 use hoist::engine::Cancel;
 use hoist::event::RunId;
 use hoist::host::{TransportName, escaped};
-use hoist::provider::fleet::{Step, Wanted};
+use hoist::provider::fleet::{self, Step, Wanted};
 use hoist::provider::user_data::{self, HostKey};
-use hoist::provider::{FleetName, Offer, ProviderError, ProviderName, Spec, is_server_name};
+use hoist::provider::{FleetName, Offer, ProviderError, ProviderName, Spec};
 use hoist::render::Format;
 use serde_json::Value;
 
@@ -222,25 +222,8 @@ impl Raise<'_> {
         provider: ProviderName,
     ) -> Result<(), Failure> {
         let raising = &self.up.raising;
-        let name = |n: usize| {
-            let name = raising.name.replace("{fleet}", self.fleet.as_str());
-            name.replace("{n}", &n.to_string())
-        };
-        if !raising.name.contains("{n}") {
-            let pattern = escaped(&raising.name);
-            return Err(Failure::usage(format!(
-                "--name: `{pattern}` gives every server the same name"
-            ))
-            .hint("write {n} where its number goes"));
-        }
-        let last = name(raising.count.get());
-        if !is_server_name(&last) {
-            return Err(Failure::usage(format!(
-                "--name: `{}` can't be a server's name: lower-case letters, digits and single `-` \
-                 between them, a letter first, 3 to 63 characters",
-                escaped(&last)
-            )));
-        }
+        let names = fleet::names(&raising.name, &self.fleet, raising.count.get());
+        let names = names.map_err(|error| Failure::usage(format!("--name: {error}")))?;
         let mut tags = raising.tag.iter();
         if let Some(tag) = tags.find(|tag| tag.split(':').next() == Some("hoist")) {
             let tag = escaped(tag);
@@ -250,7 +233,7 @@ impl Raise<'_> {
             check_user_data(own, offer, provider).map_err(|error| failure(&error))?;
         }
         match book {
-            Some(book) => book.check_names((1..=raising.count.get()).map(name), provider),
+            Some(book) => book.check_names(&names, provider),
             None => Ok(()),
         }
     }

@@ -80,38 +80,20 @@ pub(crate) fn run(run: &Run, origins: &Origins, environment: &Environment) -> Re
 /// When it can't be understood, or flags don't go together.
 pub(super) fn check(up: &Up, origins: &Origins, environment: &Environment) -> Result<(), Failure> {
     let selecting = Selecting::default();
-    let commands = Commands {
-        job: Job {
-            selecting: &selecting,
-            rights: &up.rights,
-            pacing: &up.pacing,
-            connecting: &up.connecting,
-            showing: &up.showing,
-            grace: up.limiting.grace,
-            is_sure: true,
-            is_part: true,
-            origins,
-            environment,
-            terminal: Terminal::detect(),
-        },
-        executing: &up.executing,
-        templating: &up.templating,
-        limiting: &up.limiting,
-    };
+    let commands = Commands::of_up(up, &selecting, (origins, environment));
     commands.check(None)?;
     let task = Words::new(&up.command, &up.wording, origins, true);
     commands.exec(&task).map(drop)
 }
 
 /// Executes a command on servers that were just made, and returns the exit code.
-pub(super) fn execute(job: Job<'_>, up: &Up, chosen: Chosen) -> Result<u8, Failure> {
-    let origins = job.origins;
-    let commands = Commands {
-        job,
-        executing: &up.executing,
-        templating: &up.templating,
-        limiting: &up.limiting,
-    };
+pub(super) fn execute(
+    up: &Up,
+    selecting: &Selecting,
+    chosen: Chosen,
+    (origins, environment): (&Origins, &Environment),
+) -> Result<u8, Failure> {
+    let commands = Commands::of_up(up, selecting, (origins, environment));
     let task = Words::new(&up.command, &up.wording, origins, up.showing.quiet);
     let exec = commands.exec(&task)?;
     commands.work_on(&task, exec, chosen)
@@ -147,7 +129,33 @@ pub(super) struct Commands<'a> {
     pub(super) limiting: &'a Limiting,
 }
 
-impl Commands<'_> {
+impl<'a> Commands<'a> {
+    /// Returns what servers are to execute once they are made.
+    fn of_up(
+        up: &'a Up,
+        selecting: &'a Selecting,
+        (origins, environment): (&'a Origins, &'a Environment),
+    ) -> Self {
+        Self {
+            job: Job {
+                selecting,
+                rights: &up.rights,
+                pacing: &up.pacing,
+                connecting: &up.connecting,
+                showing: &up.showing,
+                grace: up.limiting.grace,
+                is_sure: true,
+                is_part: true,
+                origins,
+                environment,
+                terminal: Terminal::detect(),
+            },
+            executing: &up.executing,
+            templating: &up.templating,
+            limiting: &up.limiting,
+        }
+    }
+
     /// Refuses flags that don't go together; `other` reads stdin as well.
     pub(super) fn check(&self, other: Option<&str>) -> Result<(), Failure> {
         let wants_stdin = self.executing.stdin.as_deref();

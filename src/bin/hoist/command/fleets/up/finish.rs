@@ -18,14 +18,12 @@ use crate::command::fleets::rows::{self, Row};
 use crate::command::fleets::told::Teller;
 use crate::command::fleets::usable::{self, Logins};
 use crate::command::fleets::watch::Watch;
-use crate::command::fleets::{costs, server};
+use crate::command::fleets::{costs, leftovers, server, vanished};
 use crate::command::reaching::Reaching;
-use crate::command::run::{self, Job};
+use crate::command::run;
 use crate::command::selecting::Chosen;
 use crate::exit_code;
 use crate::report::{Failure, note};
-use crate::ui::Terminal;
-use hoist::host::escaped;
 
 /// A fleet after it was raised.
 pub(super) struct Finished<'a> {
@@ -177,16 +175,7 @@ impl<'a> Finished<'a> {
                 (server, host_key.filter(|key| !key.is_empty()))
             });
             let added: Vec<_> = added.collect();
-            let missing = self.fleet.missing();
-            // A newer server of the name takes the row.
-            let missing = missing
-                .iter()
-                .filter(|known| self.fleet.recorded(&known.name).is_none());
-            let gone = missing.filter_map(|known| {
-                let provider = self.teller.provider;
-                Some(Server::new(provider, known.id.clone()?, &*known.name))
-            });
-            let gone: Vec<Server> = gone.collect();
+            let gone = vanished(self.fleet, self.teller.provider);
             book.remove(&gone.iter().collect::<Vec<_>>())?;
             book.put(&added, group, key.identity.as_deref())?;
         }
@@ -198,12 +187,11 @@ impl<'a> Finished<'a> {
             && self.raise.waits()
         {
             self.watch.lend();
-            let format = (up.showing.output, up.showing.events);
             let following = Following {
                 fleet: &self.raise.fleet,
                 inventory,
-                format: format.0,
-                has_events: format.1,
+                format: up.showing.output,
+                has_events: up.showing.events,
                 is_sure: up.executing.yes,
             };
             code = following.bring(self.raise.origins, self.raise.environment);
@@ -265,20 +253,12 @@ impl<'a> Finished<'a> {
                 self.raise.environment,
             )?
         };
-        let job = Job {
-            selecting: &selecting,
-            rights: &up.rights,
-            pacing: &up.pacing,
-            connecting: &up.connecting,
-            showing: &up.showing,
-            grace: up.limiting.grace,
-            is_sure: true,
-            is_part: true,
-            origins: self.raise.origins,
-            environment: self.raise.environment,
-            terminal: Terminal::detect(),
-        };
-        run::execute(job, up, chosen)
+        run::execute(
+            up,
+            &selecting,
+            chosen,
+            (self.raise.origins, self.raise.environment),
+        )
     }
 
     /// Prints the servers.
@@ -320,25 +300,14 @@ impl<'a> Finished<'a> {
     fn destroy(&mut self, wanted: &Wanted<'_>) -> u8 {
         self.watch.destroying();
         let razed = self.fleet.unmake(wanted, &mut self.raised);
-        for (server, error) in &razed.left {
-            let name = escaped(&server.name);
-            note(&format!("hoist: {name}: cannot be destroyed: {error}"));
-        }
-        let left = razed.left.iter();
-        let left = left.map(|(server, _)| (server.name.as_str(), Some(server.id.as_str())));
+        let mut costly = leftovers(&razed);
         let open = self.raised.servers.iter().filter(|made| made.is_open);
-        let open = open.map(|made| (made.name.as_str(), None));
-        let costly: Vec<_> = left.chain(open).collect();
+        costly.extend(open.map(|made| (made.name.as_str(), None)));
         if costly.is_empty() {
             return exit_code::OK;
         }
         let provider = self.teller.provider;
-        note(&costs(
-            &self.raise.fleet,
-            provider,
-            costly.into_iter(),
-            None,
-        ));
+        note(&costs(&self.raise.fleet, provider, &costly, None));
         exit_code::NOT_REACHED
     }
 
@@ -349,7 +318,7 @@ impl<'a> Finished<'a> {
             note(&costs(
                 &self.raise.fleet,
                 self.teller.provider,
-                costly.into_iter(),
+                &costly,
                 self.raise.inventory(),
             ));
         }
